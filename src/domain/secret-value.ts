@@ -1,0 +1,43 @@
+/** The key under which Node's `util.inspect` looks for an object's own way to print itself. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+/**
+ * A plaintext value that can't be printed by accident: string conversion, JSON and inspection all say
+ * `[secret]`. The bytes are reached only through `reveal()`, so every disclosure can be found by that word.
+ */
+export class SecretValue {
+  readonly #bytes: Uint8Array;
+  /** CRC32C (Castagnoli) of the bytes. */
+  readonly crc32c: number;
+
+  constructor(bytes: Uint8Array, crc32c: number) {
+    this.#bytes = bytes;
+    this.crc32c = crc32c;
+  }
+
+  /** The bytes themselves, not a copy: callers must not write to them. */
+  reveal(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#bytes.length;
+  }
+
+  /** Overwrites the bytes. The value must not be in use any more. */
+  erase(): void {
+    this.#bytes.fill(0);
+  }
+
+  toString(): string {
+    return "[secret]";
+  }
+
+  toJSON(): string {
+    return "[secret]";
+  }
+
+  [INSPECT](): string {
+    return "[secret]";
+  }
+}
