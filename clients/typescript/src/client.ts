@@ -13,9 +13,11 @@ import {
   slotStateName,
 } from "./metadata.ts";
 import { type NumberInput, toNumber64 } from "./numbers.ts";
+import { type OpenOptions, openSecrets } from "./open.ts";
 import type { CallOptions, ConnectOptions } from "./options.ts";
 import { SecretValue } from "./secret-value.ts";
 import { receivedVersion, type SecretVersion } from "./secret-version.ts";
+import type { Secrets } from "./secrets.ts";
 import { type ServiceClient, serviceClient } from "./service-client.ts";
 import type { RetryPolicy } from "./unary.ts";
 import { type WatchEvent, type WatchOptions, watchSecret } from "./watch-secret.ts";
@@ -230,6 +232,11 @@ export class Client {
     return { version, epoch, revision, limits, features };
   }
 
+  /** Handles for the names, over one stream; resolves when every name has a value. */
+  open(names: readonly string[], options: OpenOptions = {}): Promise<Secrets> {
+    return openSecrets(this.#connection, names, options);
+  }
+
   /** Every new current value of one secret, or its absence, across reconnects. Ends when the signal aborts. */
   watchSecret(name: string, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
     return watchSecret(this.#connection, name, options);
@@ -266,6 +273,20 @@ export class Client {
 /** A client for a server. Nothing is sent before the first call. */
 export function connect(options: ConnectOptions): Client {
   return new Client(options);
+}
+
+/** Client and handles in one call; closing the set closes the client. */
+export async function open(
+  options: ConnectOptions & OpenOptions & { readonly names: readonly string[] },
+): Promise<Secrets> {
+  const client = connect(options);
+  try {
+    const secrets = await client.open(options.names, options);
+    return secrets.alsoClosing(() => client.close());
+  } catch (error) {
+    client.close();
+    throw error;
+  }
 }
 
 function bytesOf(value: Uint8Array | string | SecretValue): Uint8Array {

@@ -40,7 +40,11 @@ export function toDate(time: Timestamp | undefined): Date | undefined {
 
 /** The version in a message that carries one. */
 export function receivedVersion(
-  message: Received & { readonly revision: bigint; readonly epoch: string; readonly createTime?: Timestamp | undefined },
+  message: Received & {
+    readonly revision: bigint;
+    readonly epoch: string;
+    readonly createTime?: Timestamp | undefined;
+  },
 ): SecretVersion {
   return {
     name: message.name,
