@@ -1,0 +1,24 @@
+import type { Principal } from "../domain/access.ts";
+
+/** What is known of a call besides its request. */
+export interface Call {
+  /** Such as `GetSecret`. */
+  readonly rpc: string;
+  /** The address it came from, for the audit log. */
+  readonly peer: string;
+  readonly identity: Identity;
+  /** Aborted when the caller goes away, the deadline passes, or the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/** A principal, and what proves that it still is one. */
+export interface Identity {
+  readonly principal: Principal;
+  readonly proof: Proof;
+}
+
+export type Proof =
+  | { readonly kind: "token"; readonly hash: Uint8Array; readonly hashKey: string }
+  | { readonly kind: "jwt" }
+  /** The certificate can be revoked by a newer list while its connection is open. */
+  | { readonly kind: "certificate"; readonly isRevoked: () => boolean };

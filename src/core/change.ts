@@ -1,0 +1,151 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
+import type { Commit, CommitResult, Mutation, Rejection, RequestKey } from "../storage/commit.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+import { etagOf } from "./etag.ts";
+import { REQUEST_ID_MS } from "./limits.ts";
+import { secretNotFound, slotNotFound } from "./not-found.ts";
+
+/** One change on its way: its request id, its commit, and its place in the audit log. */
+export class Change {
+  readonly #core: Core;
+  readonly #call: Call;
+  readonly #request: RequestKey | undefined;
+
+  /** Throws AUDIT_UNAVAILABLE when the log can't be written: nothing is changed that could not be told of. */
+  constructor(core: Core, call: Call, requestId: string | undefined, content: readonly (string | Uint8Array)[]) {
+    this.#core = core;
+    this.#call = call;
+    core.audit.requireReady();
+    this.#request =
+      requestId === undefined
+        ? undefined
+        : {
+            id: requestId,
+            digest: core.digester.digest([call.rpc, ...content]),
+            expireTime: core.now() + REQUEST_ID_MS,
+          };
+  }
+
+  /** The first answer, when this request was answered before; throws REQUEST_ID_REUSED for other content. */
+  replay(): CommitResult | undefined {
+    if (this.#request === undefined) return undefined;
+    const { rpc, identity } = this.#call;
+    const kept = this.#core.storage.findRequest(identity.principal.name, rpc, this.#request.id);
+    if (kept === undefined || kept.expireTime <= this.#core.now()) return undefined;
+    if (!timingSafeEqual(kept.digest, this.#request.digest)) throw requestIdReused(this.#request.id);
+    return kept.result;
+  }
+
+  /** Commits; "moved" when what the mutation was decided on is no longer so. `subject`: what is changed, if no secret. */
+  async commit(mutation: Mutation, name?: SecretName, subject?: string): Promise<CommitResult | "moved"> {
+    const outcome = await this.#core.storage.commit(this.#commitOf(mutation));
+    switch (outcome.kind) {
+      case "committed":
+      case "replayed":
+        return this.answered(outcome.result, name, subject);
+      case "unchanged":
+        return this.unchanged(outcome.result, name, subject);
+      case "rejected":
+        if (outcome.rejection.kind === "slot-moved" || outcome.rejection.kind === "access-moved") return "moved";
+        throw this.#rejected(outcome.rejection, mutation);
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  /** Records an answer before it leaves. */
+  async answered(result: CommitResult, name?: SecretName, subject?: string): Promise<CommitResult> {
+    await this.#core.audit.changed(this.#call, result, {
+      ...(name === undefined ? {} : { name }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(this.#request === undefined ? {} : { requestId: this.#request.id }),
+    });
+    return result;
+  }
+
+  /** An answer that changed nothing; kept all the same when the request has an id, so that a retry gets it again. */
+  async unchanged(result: CommitResult, name?: SecretName, subject?: string): Promise<CommitResult> {
+    if (this.#request !== undefined) {
+      const kept = await this.#core.storage.commit(this.#commitOf({ kind: "keep-request", result }));
+      if (kept.kind === "rejected" && kept.rejection.kind === "request-id-reused") {
+        throw requestIdReused(this.#request.id);
+      }
+    }
+    return this.answered(result, name, subject);
+  }
+
+  #commitOf(mutation: Mutation): Commit {
+    return {
+      commitId: randomBytes(16),
+      time: this.#core.now(),
+      principal: this.#call.identity.principal.name,
+      rpc: this.#call.rpc,
+      ...(this.#request === undefined ? {} : { request: this.#request }),
+      mutation,
+    };
+  }
+
+  #rejected(rejection: Exclude<Rejection, { kind: "slot-moved" | "access-moved" }>, mutation: Mutation): SlotsError {
+    const name = "name" in mutation ? mutation.name : ("" as SecretName);
+    switch (rejection.kind) {
+      case "revision-mismatch": {
+        const revision = String(rejection.revision);
+        if (mutation.kind === "put-slot") {
+          return new SlotsError("REVISION_MISMATCH", `secret '${name}' is at revision ${revision}`, {
+            metadata: { name, revision },
+          });
+        }
+        const etag = etagOf(this.#core.storage.head().epoch, rejection.revision);
+        return new SlotsError("ETAG_MISMATCH", `secret '${name}' has the etag ${etag} today; read it again`, {
+          metadata: { name, etag, revision },
+        });
+      }
+      case "secret-not-found":
+        return secretNotFound(name);
+      case "slot-not-found":
+        return "slot" in mutation ? slotNotFound(name, mutation.slot) : secretNotFound(name);
+      case "slot-destroyed":
+        return new SlotsError("SLOT_DESTROYED", `the slot of '${name}' was destroyed and can't come back`, {
+          metadata: { name },
+        });
+      case "too-many-slots":
+        return new SlotsError(
+          "TOO_MANY_SLOTS",
+          `secret '${name}' has the most slots a secret may have, ${this.#core.limits.maxSlotsPerSecret}`,
+          { metadata: { name, limit: String(this.#core.limits.maxSlotsPerSecret) } },
+        );
+      case "request-id-reused":
+        return requestIdReused(this.#request?.id ?? "");
+      case "token-not-found":
+        return new SlotsError("TOKEN_NOT_FOUND", "there is no token of that id");
+      case "key-not-found":
+        return new SlotsError("KEY_NOT_FOUND", "the store knows no master key of that id");
+      case "key-in-use":
+        return new SlotsError(
+          "KEY_IN_USE",
+          `the master key still wraps ${rejection.count} keys, or is the primary; rotate first, then retire it`,
+          { metadata: { count: String(rejection.count) } },
+        );
+      default:
+        return rejection satisfies never;
+    }
+  }
+}
+
+export function retriesExhausted(name: SecretName): SlotsError {
+  return new SlotsError("STORE_BUSY", `secret '${name}' changes too fast; try again`, {
+    metadata: { name },
+    retryAfterMs: 100,
+  });
+}
+
+function requestIdReused(id: string): SlotsError {
+  const rule = "was used for another request within 24 hours; use a new id";
+  return new SlotsError("REQUEST_ID_REUSED", `request_id: ${rule}`, {
+    metadata: { field: "request_id", requestId: id },
+    violations: [{ field: "request_id", rule }],
+  });
+}

@@ -1,0 +1,79 @@
+import type { Keyring } from "../crypto/keyring.ts";
+import type { RequestDigester } from "../crypto/request-digest.ts";
+import type { Revision } from "../domain/numbers.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { Auditor } from "./auditor.ts";
+import type { Authenticator } from "./authenticator.ts";
+import type { Authorizer } from "./authorizer.ts";
+import { Bell } from "./bell.ts";
+import type { Call } from "./call.ts";
+import type { Limits } from "./limits.ts";
+import type { OpenedSecrets } from "./opened-secrets.ts";
+import { Serial } from "./serial.ts";
+import { Session } from "./session.ts";
+
+export interface CoreOptions {
+  readonly storage: Storage;
+  readonly keyring: Keyring;
+  readonly digester: RequestDigester;
+  readonly opened: OpenedSecrets;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly audit: Auditor;
+  readonly limits: Limits;
+  /** The server's clock, Unix milliseconds. */
+  readonly now: () => number;
+  /** How long a stream may be silent, milliseconds (W7 promises 10 s). */
+  readonly progressMs: number;
+  readonly version: string;
+}
+
+const NO_COMMIT = new Uint8Array(16);
+
+/** The parts that every operation works with, put together once. Operations are functions over it, a file each. */
+export class Core {
+  readonly storage: Storage;
+  readonly keyring: Keyring;
+  readonly digester: RequestDigester;
+  readonly opened: OpenedSecrets;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly audit: Auditor;
+  readonly limits: Limits;
+  readonly now: () => number;
+  readonly progressMs: number;
+  readonly version: string;
+  readonly bell = new Bell();
+  /** Puts to the next free number of one secret take turns: side by side they would only make each other try again. */
+  readonly nextIndex = new Serial();
+  readonly #stopListening: () => void;
+
+  constructor(options: CoreOptions) {
+    this.storage = options.storage;
+    this.keyring = options.keyring;
+    this.digester = options.digester;
+    this.opened = options.opened;
+    this.authenticator = options.authenticator;
+    this.authorizer = options.authorizer;
+    this.audit = options.audit;
+    this.limits = options.limits;
+    this.now = options.now;
+    this.progressMs = options.progressMs;
+    this.version = options.version;
+    this.opened.onChanged((names) => this.bell.ring(names));
+    this.#stopListening = this.storage.onCommit(() => this.opened.sync());
+  }
+
+  sessionOf(call: Call): Session {
+    return new Session(this.authenticator, this.authorizer, call);
+  }
+
+  /** The random id of the commit that made this revision; zeros for revision 0. */
+  commitIdAt(revision: Revision): Uint8Array {
+    return this.opened.commitIdAt(revision) ?? NO_COMMIT;
+  }
+
+  close(): void {
+    this.#stopListening();
+  }
+}

@@ -1,0 +1,190 @@
+import type { Keyring } from "../crypto/keyring.ts";
+import type { SecretName } from "../domain/names.ts";
+import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { SecretValue } from "../domain/secret-value.ts";
+import type { Head, SecretMeta, SlotRead, SlotRow } from "../storage/records.ts";
+import type { Storage } from "../storage/storage.ts";
+
+/** What GetSecret and the watches say of a name, at one revision. */
+export interface SecretState {
+  readonly name: SecretName;
+  readonly secret: SecretMeta | undefined;
+  /** The current slot, when there is one. */
+  readonly slot: SlotRow | undefined;
+  /** The commit that made this state so; 0 when the name never existed. */
+  readonly revision: Revision;
+  /** The last deletion of the name that is kept; 0 when none is. */
+  readonly deletedRevision: Revision;
+  /** Changes up to this revision are no longer kept. */
+  readonly floor: Revision;
+}
+
+export interface OpenedSecretsOptions {
+  readonly storage: Storage;
+  readonly keyring: Keyring;
+  /** Bytes of opened values and records to keep; 0 keeps none. */
+  readonly maxBytes: number;
+}
+
+interface Entry {
+  state: SecretState | undefined;
+  readonly values: Map<string, SecretValue>;
+  bytes: number;
+}
+
+const ENTRY_BYTES = 512;
+const CHANGES_A_PAGE = 1000;
+/** Past this many changes it is cheaper to forget everything than to forget name by name. */
+const MOST_CHANGES_APPLIED = 20_000;
+
+export type ChangedNames = ReadonlySet<string> | "all";
+
+/**
+ * States and opened values, kept until the change that ends them.
+ *
+ * Safe across processes (W10): `sync` asks the store where it stands, in the very call that uses what is kept,
+ * and first forgets every name that changed since; so nothing is answered that is older than the store was when
+ * the call began.
+ */
+export class OpenedSecrets {
+  readonly #storage: Storage;
+  readonly #keyring: Keyring;
+  readonly #maxBytes: number;
+  readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
+  #epoch: string;
+  #applied: Revision;
+  #accessRevision: Revision;
+  #commitIds = new Map<Revision, Uint8Array>();
+  #listener: (names: ChangedNames) => void = () => {};
+
+  constructor(options: OpenedSecretsOptions) {
+    this.#storage = options.storage;
+    this.#keyring = options.keyring;
+    this.#maxBytes = options.maxBytes;
+    const head = options.storage.head();
+    this.#epoch = head.epoch;
+    this.#applied = head.revision;
+    this.#accessRevision = head.accessRevision;
+  }
+
+  /** Calls `listener` with the names that a `sync` found changed; "all" when rights changed or too much did. */
+  onChanged(listener: (names: ChangedNames) => void): void {
+    this.#listener = listener;
+  }
+
+  /** Where the store stands now; what is kept is true of it afterwards. */
+  sync(): Head {
+    const head = this.#storage.head();
+    if (head.revision !== this.#applied || head.epoch !== this.#epoch) this.#apply(head);
+    return head;
+  }
+
+  current(name: SecretName): { readonly head: Head; readonly state: SecretState } {
+    const head = this.sync();
+    const entry = this.#touch(name);
+    if (entry?.state !== undefined) return { head, state: entry.state };
+    const read = this.#storage.readCurrent(name);
+    const state = stateOf(name, read);
+    // Only secrets that exist are kept: names that do not are without number.
+    if (state.secret !== undefined) this.#keep(name, (kept) => this.#keepState(kept, state));
+    return { head: read.head, state };
+  }
+
+  /** Opens a slot's record; throws RECORD_DAMAGED when it does not open. */
+  open(name: SecretName, row: SlotRow): SecretValue {
+    const key = Buffer.from(row.versionId).toString("latin1");
+    const known = this.#entries.get(name)?.values.get(key);
+    if (known !== undefined) return known;
+    const { storeId } = this.#storage.identity;
+    const value = this.#keyring.open({ storeId, name, slot: row.slot, versionId: row.versionId }, row.record);
+    this.#keep(name, (entry) => {
+      entry.values.set(key, value);
+      return value.size + ENTRY_BYTES;
+    });
+    return value;
+  }
+
+  /** The random id of the commit that made this revision; undefined once it is pruned. */
+  commitIdAt(revision: Revision): Uint8Array | undefined {
+    const known = this.#commitIds.get(revision);
+    if (known !== undefined) return known;
+    const id = this.#storage.changeAt(revision)?.commitId;
+    if (id !== undefined) {
+      if (this.#commitIds.size >= 1000) this.#commitIds.clear();
+      this.#commitIds.set(revision, id);
+    }
+    return id;
+  }
+
+  #apply(head: Head): void {
+    const changed = head.epoch === this.#epoch ? this.#namesChangedSince(this.#applied) : "all";
+    if (changed === "all") {
+      this.#entries.clear();
+      this.#bytes = 0;
+    } else {
+      for (const name of changed) this.#forget(name);
+    }
+    if (head.epoch !== this.#epoch) this.#commitIds.clear();
+    const rightsMoved = head.accessRevision !== this.#accessRevision;
+    this.#epoch = head.epoch;
+    this.#applied = head.revision;
+    this.#accessRevision = head.accessRevision;
+    this.#listener(rightsMoved ? "all" : changed);
+  }
+
+  #namesChangedSince(revision: Revision): ChangedNames {
+    const names = new Set<string>();
+    let after = revision;
+    for (let seen = 0; seen < MOST_CHANGES_APPLIED; ) {
+      const page = this.#storage.changesAfter(after, CHANGES_A_PAGE);
+      if (page.floor > after) return "all";
+      for (const change of page.changes) if (change.name !== undefined) names.add(change.name);
+      const last = page.changes.at(-1);
+      if (last === undefined || page.changes.length < CHANGES_A_PAGE) return names;
+      after = last.revision;
+      seen += page.changes.length;
+    }
+    return "all";
+  }
+
+  #keepState(entry: Entry, state: SecretState): number {
+    entry.state = state;
+    return ENTRY_BYTES + (state.slot?.record?.ciphertext.length ?? 0);
+  }
+
+  #touch(name: string): Entry | undefined {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) {
+      this.#entries.delete(name);
+      this.#entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  #keep(name: string, add: (entry: Entry) => number): void {
+    if (this.#maxBytes === 0) return;
+    const entry = this.#touch(name) ?? { state: undefined, values: new Map(), bytes: 0 };
+    this.#entries.set(name, entry);
+    const added = add(entry);
+    entry.bytes += added;
+    this.#bytes += added;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    this.#entries.delete(name);
+    this.#bytes -= entry.bytes;
+  }
+}
+
+function stateOf(name: SecretName, read: SlotRead): SecretState {
+  const { secret, slot, deletedRevision, floor } = read;
+  const revision = secret?.stateRevision ?? deletedRevision ?? NO_REVISION;
+  return { name, secret, slot, revision, deletedRevision, floor };
+}

@@ -1,0 +1,168 @@
+import { randomBytes, timingSafeEqual } from "node:crypto";
+import { SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
+import { MAX_NUMBER, NO_REVISION, type Revision, type SlotNumber, slotOfTime } from "../domain/numbers.ts";
+import type { SecretValue } from "../domain/secret-value.ts";
+import type { CommitResult, PutSlotMutation } from "../storage/commit.ts";
+import type { SlotRead } from "../storage/records.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+import { Change, retriesExhausted } from "./change.ts";
+import { recorded } from "./recorded.ts";
+
+/** Which number to write. */
+export type SlotChoice =
+  | { readonly kind: "number"; readonly slot: SlotNumber }
+  | { readonly kind: "next-index" }
+  | { readonly kind: "now" };
+
+export interface PutSlotRequest {
+  readonly name: SecretName;
+  readonly choice: SlotChoice;
+  readonly value: SecretValue;
+  readonly overwrite: boolean;
+  /** 0: the secret must not exist yet. */
+  readonly expectedRevision: Revision | undefined;
+  readonly requestId: string | undefined;
+  readonly state: "enabled" | "disabled";
+}
+
+/** Writes one slot; the order of what is decided is the contract's: replay, same value, expected revision, slot rule. */
+export function putSlot(core: Core, call: Call, request: PutSlotRequest): Promise<CommitResult> {
+  const { name, choice } = request;
+  return recorded(core, call, subjectOf(request), async () => {
+    core.authorizer.require(core.opened.sync(), call.identity.principal, "write", name);
+    const change = new Change(core, call, request.requestId, digestParts(request));
+    const known = change.replay();
+    if (known !== undefined) return change.answered(known, name);
+    return choice.kind === "next-index"
+      ? core.nextIndex.run(name, () => write(core, call, request, change))
+      : write(core, call, request, change);
+  });
+}
+
+const MOST_ATTEMPTS = 1000;
+
+async function write(core: Core, call: Call, request: PutSlotRequest, change: Change): Promise<CommitResult> {
+  const { name } = request;
+  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+    call.signal.throwIfAborted();
+    const slot = chooseSlot(core, request);
+    const read = core.storage.readSlot(name, slot);
+    if (holdsSameValue(core, request, slot, read)) {
+      return change.unchanged({
+        epoch: read.head.epoch,
+        revision: read.slot?.valueRevision ?? NO_REVISION,
+        created: false,
+        ...(read.secret === undefined ? {} : { secret: read.secret }),
+        ...(read.slot === undefined ? {} : { slot: read.slot }),
+      }, name);
+    }
+    requireWritable(request, slot, read);
+
+    const versionId = randomBytes(16);
+    const { storeId } = core.storage.identity;
+    const record = core.keyring.seal({ storeId, name, slot, versionId }, request.value);
+    const mutation: PutSlotMutation = {
+      kind: "put-slot",
+      name,
+      slot,
+      state: request.state,
+      versionId,
+      record,
+      size: request.value.size,
+      replaces: read.slot?.versionId,
+      ...(request.expectedRevision === undefined ? {} : { expectedRevision: request.expectedRevision }),
+      mustBeNext: request.choice.kind === "next-index",
+      maxSlots: core.limits.maxSlotsPerSecret,
+    };
+    const result = await change.commit(mutation, name);
+    if (result !== "moved") return result;
+  }
+  throw retriesExhausted(name);
+}
+
+function chooseSlot(core: Core, { name, choice }: PutSlotRequest): SlotNumber {
+  switch (choice.kind) {
+    case "number":
+      return choice.slot;
+    case "now":
+      return slotOfTime(core.now());
+    case "next-index": {
+      const { secret } = core.storage.readSecret(name);
+      if (secret === undefined) return 0n as SlotNumber;
+      if (secret.lastSlot === MAX_NUMBER) {
+        throw new SlotsError("SLOT_NUMBERS_EXHAUSTED", `secret '${name}' has used the largest slot number`, {
+          metadata: { name },
+        });
+      }
+      return (secret.lastSlot + 1n) as SlotNumber;
+    }
+    default:
+      return choice satisfies never;
+  }
+}
+
+/**
+ * Compared in constant time, although whoever may write could learn little: without it, a writer who may not
+ * read could find a value byte by byte.
+ */
+function holdsSameValue(core: Core, request: PutSlotRequest, slot: SlotNumber, read: SlotRead): boolean {
+  if (read.slot === undefined || read.slot.state === "destroyed") return false;
+  if (read.slot.size !== request.value.size) return false;
+  let stored: SecretValue;
+  try {
+    stored = core.opened.open(request.name, read.slot);
+  } catch (error) {
+    // A record that does not open can be mended by writing it again, if the caller means to.
+    if (request.overwrite) return false;
+    throw error;
+  }
+  return timingSafeEqual(stored.reveal(), request.value.reveal());
+}
+
+function requireWritable(request: PutSlotRequest, slot: SlotNumber, read: SlotRead): void {
+  const { name, expectedRevision, overwrite } = request;
+  const revision = read.secret?.revision ?? NO_REVISION;
+  if (expectedRevision !== undefined && expectedRevision !== revision) throw revisionMismatch(name, revision);
+  if (read.slot === undefined || overwrite) return;
+  const metadata = { name, slot: String(slot), revision: String(read.slot.valueRevision) };
+  if (read.slot.state === "destroyed") {
+    throw new SlotsError(
+      "SLOT_DESTROYED",
+      `slot ${slot} of '${name}' was destroyed; its number is written again only with overwrite`,
+      { code: "ALREADY_EXISTS", metadata },
+    );
+  }
+  throw new SlotsError(
+    "SLOT_EXISTS",
+    `slot ${slot} of '${name}' holds another value since revision ${read.slot.valueRevision}; put a higher slot, or overwrite`,
+    { metadata },
+  );
+}
+
+export function revisionMismatch(name: SecretName, revision: Revision): SlotsError {
+  return new SlotsError("REVISION_MISMATCH", `secret '${name}' is at revision ${revision}, not the one expected`, {
+    metadata: { name, revision: String(revision) },
+  });
+}
+
+function subjectOf({ name, choice, requestId }: PutSlotRequest) {
+  return {
+    name,
+    ...(choice.kind === "number" ? { slot: choice.slot } : {}),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+}
+
+function digestParts(request: PutSlotRequest): readonly (string | Uint8Array)[] {
+  const { choice } = request;
+  return [
+    request.name,
+    choice.kind === "number" ? String(choice.slot) : choice.kind,
+    request.value.reveal(),
+    String(request.overwrite),
+    String(request.expectedRevision),
+    request.state,
+  ];
+}

@@ -1,0 +1,30 @@
+import { SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
+import type { SlotNumber } from "../domain/numbers.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+
+/** What a call is about, for the audit log. */
+export interface Subject {
+  readonly name?: SecretName;
+  readonly slot?: SlotNumber;
+  readonly requestId?: string;
+  /** A token's public id, a master key's id, names of policies. */
+  readonly subject?: string;
+}
+
+/**
+ * Runs an operation and records its refusal before the caller learns of it. Success is recorded by the operation
+ * itself, because only it knows what it is about to disclose.
+ */
+export async function recorded<T>(core: Core, call: Call, subject: Subject, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    // When the log itself is what fails, there is nothing to write to.
+    if (error instanceof SlotsError && error.reason !== "AUDIT_UNAVAILABLE") {
+      await core.audit.refused(call, error, subject);
+    }
+    throw error;
+  }
+}

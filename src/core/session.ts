@@ -1,0 +1,32 @@
+import type { Action } from "../domain/access.ts";
+import type { Head } from "../storage/records.ts";
+import type { Authenticator } from "./authenticator.ts";
+import type { Authorizer } from "./authorizer.ts";
+import type { Call } from "./call.ts";
+
+/**
+ * Whether a stream may go on: asked with the head of each read whose result it is about to deliver, so that
+ * nothing committed after a revocation leaves (W12).
+ */
+export class Session {
+  readonly #authenticator: Authenticator;
+  readonly #authorizer: Authorizer;
+  readonly #call: Call;
+
+  constructor(authenticator: Authenticator, authorizer: Authorizer, call: Call) {
+    this.#authenticator = authenticator;
+    this.#authorizer = authorizer;
+    this.#call = call;
+  }
+
+  require(head: Head, action: Action, name: string): void {
+    this.#authenticator.recheck(head, this.#call.identity);
+    this.#authorizer.require(head, this.#call.identity.principal, action, name);
+  }
+
+  /** How long a stream may wait before it has to ask again, although nothing rang; at most `ms`. */
+  atMost(ms: number, now: number): number {
+    const { expireTime } = this.#call.identity.principal;
+    return expireTime === undefined ? ms : Math.max(0, Math.min(ms, expireTime - now));
+  }
+}

@@ -1,0 +1,139 @@
+import { SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
+import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { SecretMeta, SecretRead, SlotMeta } from "../storage/records.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+import type { Session } from "./session.ts";
+import type { WatchSlotsEvent } from "./watch-events.ts";
+
+export type WatchView = "current" | "all-enabled";
+
+/** The store's revision up to which a name was told in full. */
+export type Told = Revision | "nothing";
+
+const SLOTS_A_PAGE = 256;
+
+/**
+ * What changed of one secret since a revision, as events in order of revision. Pages hold metadata only; each
+ * value is read when its event's turn has come, with the rights of that moment, so one event waits at a time
+ * and nothing that was committed after a revocation leaves (W5, W12).
+ */
+export class SlotChanges {
+  readonly #core: Core;
+  readonly #call: Call;
+  readonly #session: Session;
+  readonly #view: WatchView;
+  /** Set while what is told follows a `history_reset`. */
+  afterReset = false;
+  /** Where the name stands that `since` went through last. */
+  toldUpTo: Revision = NO_REVISION;
+
+  constructor(core: Core, call: Call, session: Session, view: WatchView) {
+    this.#core = core;
+    this.#call = call;
+    this.#session = session;
+    this.#view = view;
+  }
+
+  async *since(name: SecretName, told: Told): AsyncGenerator<WatchSlotsEvent, void, void> {
+    const read = this.#core.storage.readSecret(name);
+    this.#session.require(read.head, "watch", name);
+    // What is committed while the pages are read rings again, and is then told from here on.
+    this.toldUpTo = read.head.revision;
+    const { secret } = read;
+    const fresh = told === "nothing";
+    if (secret === undefined) {
+      if (fresh) yield this.#begin(name, read);
+      if (fresh || read.deletedRevision > told) yield this.#absent(name, read, this.#endOf(read));
+      return;
+    }
+    const reborn = !fresh && secret.bornRevision > told;
+    // Whoever knew the secret that was deleted is told that it ended, before it is told of the new one.
+    if (reborn && read.deletedRevision > told) yield this.#absent(name, read, read.deletedRevision);
+    const whole = fresh || reborn;
+    if (!whole && secret.revision <= told) return;
+    if (this.#view === "current") {
+      if (whole || secret.stateRevision > told) {
+        yield this.#begin(name, read);
+        yield* this.#current(name, read, secret);
+      }
+      return;
+    }
+    if (whole) yield this.#begin(name, read);
+    if (secret.enabledCount === 0) {
+      if (whole || secret.stateRevision > told) yield this.#absent(name, read, secret.stateRevision);
+      return;
+    }
+    yield* this.#slots(name, secret, whole ? "nothing" : told);
+  }
+
+  async *#slots(name: SecretName, secret: SecretMeta, told: Told): AsyncGenerator<WatchSlotsEvent, void, void> {
+    for (let after = told === "nothing" ? NO_REVISION : told; ; ) {
+      const page = this.#core.storage.listSlots(name, {
+        changedAfter: after,
+        limit: SLOTS_A_PAGE,
+        withRecords: false,
+        ...(told === "nothing" ? { state: "enabled" as const } : {}),
+      });
+      // Deleted or born again meanwhile: the rest is told when that rings.
+      if (page.secret?.bornRevision !== secret.bornRevision) return;
+      for (const slot of page.slots) {
+        after = slot.revision;
+        if (slot.state === "enabled") yield* this.#slot(name, slot, slot.revision);
+        else yield this.#event(page, slot.revision, { kind: "removed", name, slot: slot.slot });
+      }
+      if (page.slots.length < SLOTS_A_PAGE) return;
+    }
+  }
+
+  async *#current(
+    name: SecretName,
+    read: SecretRead,
+    secret: SecretMeta,
+  ): AsyncGenerator<WatchSlotsEvent, void, void> {
+    const { slot } = this.#core.storage.readCurrent(name);
+    if (slot === undefined) yield this.#absent(name, read, secret.stateRevision);
+    else yield* this.#slot(name, slot, secret.stateRevision);
+  }
+
+  async *#slot(name: SecretName, listed: SlotMeta, revision: Revision): AsyncGenerator<WatchSlotsEvent, void, void> {
+    const read = this.#core.storage.readSlot(name, listed.slot);
+    this.#session.require(read.head, "watch", name);
+    // Changed since it was listed: its newer state comes in its own place.
+    if (read.slot?.revision !== listed.revision) return;
+    let value: ReturnType<typeof this.#core.opened.open>;
+    try {
+      value = this.#core.opened.open(name, read.slot);
+    } catch (error) {
+      if (!(error instanceof SlotsError)) throw error;
+      await this.#core.audit.refused(this.#call, error, { name, slot: listed.slot });
+      yield this.#event(read, revision, { kind: "failed", name, slot: listed.slot });
+      return;
+    }
+    await this.#core.audit.delivered(this.#call, name, read.slot);
+    yield this.#event(read, revision, { kind: "slot", name, slot: read.slot, value });
+  }
+
+  /** When the deletion is forgotten, the end of what is forgotten is the newest that can be said of it (W3). */
+  #endOf(read: SecretRead): Revision {
+    return this.afterReset && read.deletedRevision === NO_REVISION ? read.floor : read.deletedRevision;
+  }
+
+  #begin(name: SecretName, read: SecretRead): WatchSlotsEvent {
+    return this.#event(read, read.head.revision, { kind: "begin", name });
+  }
+
+  #absent(name: SecretName, read: SecretRead, revision: Revision): WatchSlotsEvent {
+    const stillThere = read.secret !== undefined && revision === read.secret.stateRevision;
+    return this.#event(read, revision, {
+      kind: "absent",
+      name,
+      reason: stillThere ? "no-enabled-slot" : "not-existing",
+    });
+  }
+
+  #event(read: SecretRead, revision: Revision, event: WatchSlotsEvent["event"]): WatchSlotsEvent {
+    return { epoch: read.head.epoch, revision, event };
+  }
+}

@@ -1,0 +1,101 @@
+import type { SecretName } from "../domain/names.ts";
+import type { Head } from "../storage/records.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
+import { decodeResumeToken, encodeResumeToken, nameDigest } from "./resume-token.ts";
+import { canResume } from "./resume.ts";
+import { type Told, SlotChanges, type WatchView } from "./slot-changes.ts";
+import type { WatchSlotsEvent } from "./watch-events.ts";
+
+export interface WatchSlotsRequest {
+  /** 1 to 1,000, none twice. */
+  readonly names: readonly SecretName[];
+  /** Empty begins afresh. */
+  readonly resumeToken: string;
+  readonly allowMissing: boolean;
+  readonly view: WatchView;
+}
+
+/**
+ * The loop of `watchSecret` for many names: what changed of each since it was last told is sent, and `synced`
+ * closes the set once a look at the store finds nothing of ours changed since it was read. So what a client
+ * applies at `synced` is the state of all its names at that one revision of the store, however many pieces it
+ * was read in (W5).
+ */
+export async function* watchSlots(
+  core: Core,
+  call: Call,
+  request: WatchSlotsRequest,
+): AsyncGenerator<WatchSlotsEvent, void, void> {
+  const { names, view } = request;
+  const session = core.sessionOf(call);
+  const bound = { rpc: "WatchSlots", subject: view } as const;
+  const resume = request.resumeToken === "" ? undefined : decodeResumeToken(request.resumeToken, bound);
+  const digests = names.map(nameDigest);
+  const tokenAt = ({ epoch, revision }: Head): string =>
+    encodeResumeToken({ ...bound, epoch, told: revision, commitId: core.commitIdAt(revision), names: digests });
+
+  const subscription = core.bell.subscribe(names);
+  try {
+    const opening = core.opened.sync();
+    for (const name of names) session.require(opening, "watch", name);
+    const changes = new SlotChanges(core, call, session, view);
+    const told = new Map<SecretName, Told>();
+    if (resume === undefined) {
+      if (!request.allowMissing) requireAllPresent(core, names);
+    } else if (canResume(core, opening, resume)) {
+      const covered = new Set(resume.names);
+      names.forEach((name, index) => {
+        if (covered.has(digests[index] ?? "")) told.set(name, resume.told);
+      });
+    } else {
+      changes.afterReset = true;
+      yield { epoch: opening.epoch, revision: opening.revision, event: { kind: "history-reset" } };
+    }
+
+    let unsynced = false;
+    let lastSent = 0;
+    while (!call.signal.aborted) {
+      // The look rings for what changed until now, so an empty `due` means: all of ours is told as of `head`.
+      const head = core.opened.sync();
+      const rung = subscription.arm();
+      const due = rung === "all" ? names : names.filter((name) => rung.has(name));
+      if (due.length > 0) {
+        for (const name of due) {
+          const from = told.get(name) ?? "nothing";
+          for await (const event of changes.since(name, from)) {
+            unsynced = true;
+            yield event;
+          }
+          told.set(name, changes.toldUpTo);
+          if (call.signal.aborted) return;
+        }
+        continue;
+      }
+
+      for (const name of names) session.require(head, "watch", name);
+      const now = core.now();
+      if (unsynced || lastSent === 0 || now - lastSent >= core.progressMs) {
+        const { epoch, revision } = head;
+        const kind = unsynced ? "synced" : "progress";
+        unsynced = false;
+        lastSent = now;
+        changes.afterReset = false;
+        yield { epoch, revision, resumeToken: tokenAt(head), event: { kind } };
+      } else {
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
+      }
+    }
+  } finally {
+    subscription.close();
+  }
+}
+
+function requireAllPresent(core: Core, names: readonly SecretName[]): void {
+  for (const name of names) {
+    const { state } = core.opened.current(name);
+    if (state.secret === undefined) throw secretNotFound(name);
+    if (state.slot === undefined) throw noEffectiveSlot(name);
+  }
+}
