@@ -8,6 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AutoSlot, SecretService, SlotState } from "../../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import {
@@ -48,13 +49,30 @@ function call<I extends DescMessage, O extends DescMessage>(
   });
 }
 
-/** The reason stands in google.rpc.ErrorInfo; stubs alone find it as the first text of capitals in the details. */
+/** The field of a message with this number that comes first, as bytes. */
+function field(message: Uint8Array, number: number): Uint8Array | undefined {
+  const reader = new BinaryReader(message);
+  while (reader.pos < reader.len) {
+    const [tag, wireType] = reader.tag();
+    if (tag === number) return reader.bytes();
+    reader.skip(wireType, tag);
+  }
+  return undefined;
+}
+
+/** google.rpc.Status holds in `details` (3) an Any whose `value` (2) is ErrorInfo with `reason` (1). */
+function reasonOf(status: Uint8Array | undefined): string {
+  const any = status && field(status, 3);
+  const info = any && field(any, 2);
+  const reason = info && field(info, 1);
+  return reason === undefined ? "" : new TextDecoder().decode(reason);
+}
+
 function describe(error: unknown): DriverError {
   const { code, details, metadata } = error as Partial<ServiceError>;
   if (code === undefined) return { code: "INTERNAL", reason: "", message: String(error), metadata: {} };
   const raw = metadata?.get("grpc-status-details-bin")[0];
-  const reason =
-    /google\.rpc\.ErrorInfo[^]*?\n.([A-Z][A-Z0-9_]+)/.exec(raw?.toString("latin1") ?? "")?.[1] ?? "";
+  const reason = reasonOf(raw instanceof Uint8Array ? raw : undefined);
   return { code: status[code] ?? "UNKNOWN", reason, message: details ?? "", metadata: {} };
 }
 
