@@ -100,6 +100,8 @@ export interface CommitResult {
   readonly slot?: SlotMeta;
   /** True when a put made a number known that was not. */
   readonly created?: boolean;
+  /** The token that was created or revoked, as it is now. */
+  readonly token?: TokenRecord;
 }
 
 export type CommitOutcome =

@@ -90,7 +90,7 @@ export interface SlotQuery {
   readonly limit: number;
   /** Only slots in this state. */
   readonly state?: SlotState;
-  /** Only slots whose last change is above this revision. */
+  /** Only slots whose last change is above this revision, in order of that revision; `after` must not be given. */
   readonly changedAfter?: Revision;
   /** Whether rows carry their records. */
   readonly withRecords: boolean;

@@ -47,7 +47,7 @@ export interface Storage {
 
   /** Secrets with `from <= name < until` in byte order, at most `limit`. One range scan. */
   listSecrets(range: { readonly from: string; readonly until?: string }, limit: number): SecretPage;
-  /** Slots of one secret in rising order, at most `query.limit`. */
+  /** Slots of one secret, at most `query.limit`: in order of number, or of revision with `query.changedAfter`. */
   listSlots(name: SecretName, query: SlotQuery): SlotPage;
 
   /** Changes with a revision above `revision`, oldest first, at most `limit`. `floor`: what is below it was pruned. */

@@ -1,0 +1,41 @@
+import Database from "better-sqlite3";
+
+export type Connection = Database.Database;
+export type Statement = Database.Statement;
+
+/** How long a connection waits for another process before it gives up, milliseconds. */
+export const BUSY_TIMEOUT_MS = 5000;
+
+/** A connection to an existing store that is in WAL mode already. */
+export function connect(file: string, use: "read" | "write"): Connection {
+  const db = new Database(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+  try {
+    configure(db);
+    if (use === "read") db.pragma("query_only = ON");
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+export function configure(db: Connection): void {
+  db.defaultSafeIntegers(true);
+  db.pragma("synchronous = FULL");
+  db.pragma("foreign_keys = ON");
+  db.pragma("secure_delete = ON");
+  db.pragma("temp_store = MEMORY");
+  db.pragma("trusted_schema = OFF");
+  // Checkpoints run where their errors are seen: SQLite's own swallow a failed flush (D5).
+  db.pragma("wal_autocheckpoint = 0");
+  db.pragma("journal_size_limit = 67108864");
+}
+
+/** Must hold after a connection's first write: switching to WAL can lower it behind our back (D1). */
+export function assertDurable(db: Connection): void {
+  const mode = db.pragma("journal_mode", { simple: true });
+  const level = Number(db.pragma("synchronous", { simple: true }));
+  if (mode !== "wal" || level !== 2) {
+    throw new Error(`the store would not be durable: journal_mode=${String(mode)}, synchronous=${level}`);
+  }
+}

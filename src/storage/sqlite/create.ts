@@ -1,0 +1,51 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, linkSync, openSync, rmSync } from "node:fs";
+import Database from "better-sqlite3";
+import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure } from "./connection.ts";
+import { flushDirectoryOf, flushFile } from "./files.ts";
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
+
+/**
+ * Makes a new store under another name and then gives it its own, so that a half-made one is never met: a file
+ * that is empty or cut was a store once. Of two processes that do this at a time one wins, and both use its store.
+ */
+export function createStore(file: string): void {
+  const draft = `${file}.new-${randomBytes(6).toString("hex")}`;
+  closeSync(openSync(draft, "wx", 0o600));
+  try {
+    const db = new Database(draft, { timeout: BUSY_TIMEOUT_MS });
+    try {
+      db.pragma("journal_mode = WAL");
+      configure(db);
+      migrate(db);
+      assertDurable(db);
+    } finally {
+      db.close();
+    }
+    flushFile(draft);
+    try {
+      linkSync(draft, file);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    }
+  } finally {
+    for (const end of ["", "-wal", "-shm"]) rmSync(draft + end, { force: true });
+  }
+  flushDirectoryOf(file);
+}
+
+/** Brings an older store, or an empty new one, to this version: wholly or not at all. */
+export function migrate(db: Connection): void {
+  const run = db.transaction(() => {
+    const version = Number(db.pragma("user_version", { simple: true }));
+    if (version >= SCHEMA_VERSION) return;
+    for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
+    if (version === 0) {
+      const [storeId, epoch] = [randomBytes(16).toString("hex"), randomBytes(16).toString("hex")];
+      db.prepare("INSERT INTO store VALUES (1, ?, ?, 0, 0, 0)").run(storeId, epoch);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+    }
+    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+  });
+  run.immediate();
+}

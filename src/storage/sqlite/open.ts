@@ -1,0 +1,90 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { StorageOpenError } from "../open-error.ts";
+import { hangBell } from "./bell.ts";
+import { type Connection, connect } from "./connection.ts";
+import { createStore, migrate } from "./create.ts";
+import { flushDirectoryOf, flushFile, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
+import { inspectStore, openError } from "./inspect.ts";
+import { Reader } from "./reader.ts";
+import { SCHEMA_VERSION } from "./schema.ts";
+import { assembleStorage, type SqliteStorage } from "./sqlite-storage.ts";
+import type { StoreEvent } from "./store-event.ts";
+import { ThreadChannel } from "./thread-channel.ts";
+
+/** The status of a process that ends because a flush failed (D5). */
+export const FAILED_FLUSH_EXIT_CODE = 70;
+
+export interface SqliteStorageOptions {
+  /** Holds `store.db` and its companions. */
+  readonly dataDir: string;
+  /** Whether to make the store when there is none; true by default. */
+  readonly create?: boolean;
+  /** Writes that may wait at a time; more are refused WRITE_QUEUE_FULL. 4,096 by default. */
+  readonly maxWaiting?: number;
+  /** Bytes of sealed values that may wait at a time. 64 MiB by default. */
+  readonly maxWaitingBytes?: number;
+  readonly onEvent?: (event: StoreEvent) => void;
+  /** Called when a flush failed or the writer broke. Must end the process, which is what it does by default. */
+  readonly onFatal?: (reason: string) => void;
+}
+
+/** Opens the store in a directory, and makes it if there is none. Fails with a StorageOpenError. */
+export async function openSqliteStorage(options: SqliteStorageOptions): Promise<SqliteStorage> {
+  const files = storeFiles(options.dataDir);
+  const { file, bellFile } = files;
+  let db: Connection | undefined;
+  try {
+    if (inspectStore(options.dataDir) === undefined) {
+      if (options.create === false) throw new StorageOpenError(file, "there is no store");
+      mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+      createStore(file);
+    }
+    hangBell(bellFile);
+    bringUpToDate(file);
+    db = connect(file, "read");
+    const reader = new Reader(db);
+    const identity = { storeId: reader.storeId(), schemaVersion: SCHEMA_VERSION };
+    settle(files);
+    const channel = await ThreadChannel.open({
+      file,
+      bellFile,
+      maxWaiting: options.maxWaiting ?? 4096,
+      maxWaitingBytes: options.maxWaitingBytes ?? 64 * 1024 * 1024,
+      onEvent: options.onEvent ?? (() => {}),
+      onFatal: options.onFatal ?? endProcess,
+    });
+    return assembleStorage({ identity, file, bellFile, reader, channel });
+  } catch (error) {
+    db?.close();
+    throw openError(file, error);
+  }
+}
+
+function bringUpToDate(file: string): void {
+  const db = connect(file, "write");
+  try {
+    // A restored copy is not in WAL mode yet.
+    db.pragma("journal_mode = WAL");
+    migrate(db);
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * Makes what recovery found durable before anybody reads it: a commit that was killed inside its flush is
+ * readable, but not yet safe (W1). The database file needs no flush: it is written from the WAL alone, which
+ * lives until that is flushed.
+ */
+function settle({ file, walFile }: StoreFiles): void {
+  if (sizeOf(walFile) !== undefined) {
+    flushFile(walFile);
+    chmodSync(walFile, 0o600);
+  }
+  flushDirectoryOf(file);
+}
+
+function endProcess(reason: string): void {
+  process.stderr.write(`the store failed (${reason}): ending, so that nothing is answered in doubt\n`);
+  process.exit(FAILED_FLUSH_EXIT_CODE);
+}

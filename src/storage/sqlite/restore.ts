@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { constants, copyFileSync, linkSync, mkdirSync, rmSync } from "node:fs";
+import Database from "better-sqlite3";
+import { StorageOpenError } from "../open-error.ts";
+import type { Head } from "../records.ts";
+import { configure } from "./connection.ts";
+import { flushDirectoryOf, flushFile, sizeOf, storeFiles } from "./files.ts";
+import { inspectFile, openError } from "./inspect.ts";
+
+export interface RestoredStore {
+  readonly storeId: string;
+  /** Of a new epoch: resume tokens and etags of the copied store stop to count (D6). */
+  readonly head: Head;
+}
+
+/**
+ * Puts a backup's database file into a data directory that has no store yet. The backup is only read; the
+ * directory has the whole store or nothing.
+ */
+export function restoreStoreFile(backupFile: string, dataDir: string): RestoredStore {
+  const { file } = storeFiles(dataDir);
+  const size = sizeOf(backupFile);
+  if (size === undefined) throw new StorageOpenError(backupFile, "there is no such file");
+  if (sizeOf(file) !== undefined) {
+    throw new StorageOpenError(file, "is there already: restore into an empty directory");
+  }
+  const draft = `${file}.restore-${randomBytes(6).toString("hex")}`;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    copyFileSync(backupFile, draft, constants.COPYFILE_EXCL);
+    const { storeId } = inspectFile(draft, size, 0);
+    const epoch = startNewEpoch(draft);
+    const { head } = inspectFile(draft, size, 0);
+    flushFile(draft);
+    linkSync(draft, file);
+    flushDirectoryOf(file);
+    return { storeId, head: { ...head, epoch } };
+  } catch (error) {
+    throw openError(backupFile, error);
+  } finally {
+    for (const end of ["", "-wal", "-shm", "-journal"]) rmSync(draft + end, { force: true });
+  }
+}
+
+/** Gives a database file that nobody serves a new epoch. */
+function startNewEpoch(file: string): string {
+  const epoch = randomBytes(16).toString("hex");
+  const db = new Database(file, { fileMustExist: true });
+  try {
+    configure(db);
+    db.prepare("UPDATE store SET epoch = ?").run(epoch);
+    return epoch;
+  } finally {
+    db.close();
+  }
+}

@@ -1,0 +1,73 @@
+import type { Commit } from "../commit.ts";
+import type { StoreIdentity } from "../records.ts";
+import type { Storage } from "../storage.ts";
+import { backUp } from "./backup.ts";
+import { Bell } from "./bell.ts";
+import type { CommitChannel, WriterStats } from "./commit-channel.ts";
+import type { Reader } from "./reader.ts";
+
+export interface SqliteStorage extends Storage {
+  /** Counters of the writer, since it was opened. */
+  stats(): Promise<WriterStats>;
+}
+
+export interface SqliteParts {
+  readonly identity: StoreIdentity;
+  readonly file: string;
+  readonly bellFile: string;
+  readonly reader: Reader;
+  readonly channel: CommitChannel;
+}
+
+/** Puts the two sides together: reads on this thread, writes through the channel to the store's one writer. */
+export function assembleStorage({ identity, file, bellFile, reader, channel }: SqliteParts): SqliteStorage {
+  const bell = new Bell(bellFile, () => reader.head());
+  channel.onCommitted(() => bell.look());
+  let closed: Promise<void> | undefined;
+
+  return {
+    identity,
+    head: () => reader.head(),
+    readCurrent: (name) => reader.readCurrent(name),
+    readEffectiveAt: (name, at) => reader.readEffectiveAt(name, at),
+    readSlot: (name, slot) => reader.readSlot(name, slot),
+    readSecret: (name) => reader.readSecret(name),
+    listSecrets: (range, limit) => reader.listSecrets(range, limit),
+    listSlots: (name, query) => reader.listSlots(name, query),
+    changesAfter: (revision, limit) => reader.changesAfter(revision, limit),
+    changeAt: (revision) => reader.changeAt(revision),
+    findRequest: (principal, rpc, requestId) => reader.findRequest(principal, rpc, requestId),
+    readAccess: () => reader.readAccess(),
+    findToken: (hash) => reader.findToken(hash),
+    listTokens: (after, limit) => reader.listTokens(after, limit),
+    readPolicies: () => reader.readPolicies(),
+    masterKeys: () => reader.masterKeys(),
+    storeKeys: () => reader.storeKeys(),
+    countWrappedBy: (keyId) => reader.countWrappedBy(keyId),
+    listWrappedBy: (keyId, after, limit) => reader.listWrappedBy(keyId, after, limit),
+    auditAnchors: () => reader.auditAnchors(),
+
+    commit: (commit: Commit) => channel.write("commit", commit),
+    rewrap: (items) => channel.write("rewrap", items),
+    putStoreKeys: (records) => channel.write("put-store-keys", records),
+    addMasterKeys: (records) => channel.write("add-master-keys", records),
+    putAuditAnchors: (anchors) => channel.write("put-audit-anchors", anchors),
+    newEpoch: () => channel.write("new-epoch", undefined),
+    async prune(changesBefore, now) {
+      // In bounded parts, so that commits get their turn in between.
+      while (await channel.write("prune", { changesBefore, now })) {}
+    },
+
+    onCommit: (ring) => bell.onCommit(ring),
+    backupTo: (copy, progress) => backUp(file, copy, progress),
+    stats: () => channel.stats(),
+    close() {
+      closed ??= (async () => {
+        bell.close();
+        await channel.close();
+        reader.close();
+      })();
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { closeSync, futimesSync, openSync } from "node:fs";
+import { deserialize, serialize } from "node:v8";
+import { receiveMessageOnPort, workerData } from "node:worker_threads";
+import { Checkpointer } from "./checkpointer.ts";
+import { BUSY_TIMEOUT_MS, type Connection, connect } from "./connection.ts";
+import { GroupWriter } from "./group-writer.ts";
+import { sqliteCode } from "./sqlite-errors.ts";
+import type { FromWriter, NumberedRequest, ToWriter, WriterThreadData } from "./thread-messages.ts";
+
+/** Bounds one transaction, and with it how long the first of a group waits for the last. */
+const MAX_GROUP = 512;
+const MAX_GROUP_BYTES = 16 * 1024 * 1024;
+
+const { file, bellFile, port } = workerData as WriterThreadData;
+
+function post(message: FromWriter): void {
+  port.postMessage(message);
+}
+
+function serve(db: Connection): void {
+  const writer = new GroupWriter(db);
+  const bell = openSync(bellFile, "r+");
+  const checkpointer = new Checkpointer(db, {
+    busyTimeoutMs: BUSY_TIMEOUT_MS,
+    onEvent: (event) => post({ kind: "event", event }),
+    onFatal: fail,
+  });
+  const waiting: { readonly bytes: number; readonly items: readonly NumberedRequest[] }[] = [];
+  let closing = false;
+  let failed = false;
+
+  function fail(error: unknown): void {
+    failed = true;
+    const code = sqliteCode(error);
+    post({ kind: "fatal", reason: code ?? (error instanceof Error ? error.message : "unknown") });
+  }
+
+  function take(message: ToWriter): void {
+    switch (message.kind) {
+      case "writes":
+        waiting.push({ bytes: message.bytes.length, items: deserialize(message.bytes) as NumberedRequest[] });
+        return;
+      case "stats":
+        post({ kind: "stats", stats: writer.stats });
+        return;
+      case "close":
+        closing = true;
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** Everything that arrived while the last group was being flushed becomes the next one. */
+  function nextGroup(): readonly NumberedRequest[] {
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      take(next.message as ToWriter);
+    }
+    const group: NumberedRequest[] = [];
+    let bytes = 0;
+    while (waiting.length > 0 && group.length < MAX_GROUP && bytes < MAX_GROUP_BYTES) {
+      const batch = waiting.shift()!;
+      group.push(...batch.items);
+      bytes += batch.bytes;
+    }
+    return group;
+  }
+
+  function runGroup(group: readonly NumberedRequest[]): void {
+    const outcome = writer.run(group.map(({ request }) => request));
+    const { committed } = outcome;
+    const bytes = serialize(group.map(({ id }, index) => ({ id, answer: outcome.answers[index] })));
+    post({ kind: "answers", bytes, committed });
+    if (committed) ring(bell);
+    checkpointer.afterGroup(outcome.erased);
+  }
+
+  function stop(): void {
+    checkpointer.close();
+    if (failed) return;
+    db.close();
+    closeSync(bell);
+    post({ kind: "closed" });
+    port.close();
+  }
+
+  port.on("message", (message: ToWriter) => {
+    try {
+      take(message);
+      while (!failed) {
+        const group = nextGroup();
+        if (group.length === 0) break;
+        runGroup(group);
+      }
+      if (closing && !failed) stop();
+    } catch (error) {
+      // Whatever it is: who waits for this group must never be told that all is well (D5).
+      fail(error);
+    }
+  });
+  post({ kind: "ready" });
+  // A process that was killed may have left destroyed values in the WAL.
+  checkpointer.eraseLeftovers();
+}
+
+/** Wakes the other processes. It only wakes: a ring that is lost is made up for by their poll. */
+function ring(bell: number): void {
+  try {
+    const now = new Date();
+    futimesSync(bell, now, now);
+  } catch {}
+}
+
+try {
+  serve(connect(file, "write"));
+} catch (error) {
+  post({
+    kind: "not-opened",
+    message: error instanceof Error ? error.message : "unknown",
+    code: sqliteCode(error),
+  });
+  port.close();
+}
