@@ -1,0 +1,182 @@
+import { closeSync, fsyncSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { CHAIN_START, Chain, type ChainHead } from "./chain.ts";
+import { bodyOf, type OwnLine } from "./record-line.ts";
+import type { Reserve } from "./reserve.ts";
+import { type AuditFileSystem, isDiskFull, SegmentFile } from "./segment-file.ts";
+import { segmentFile } from "./segment-name.ts";
+
+/** One write is at most about so long, so that a piece of the reserve has room for it. */
+const WRITE_CHARACTERS = 256 * 1024;
+
+export interface ChainWriterOptions {
+  readonly directory: string;
+  readonly chain: string;
+  readonly key: Uint8Array;
+  readonly segmentBytes: number;
+  readonly reserve: Reserve;
+  readonly fs: AuditFileSystem;
+  readonly clock: () => number;
+  /** A segment that is over could not be made durable (D5). */
+  readonly fatal: (cause: unknown) => void;
+}
+
+/**
+ * Writes one chain into its segments. Synchronous: a call returns once the system has the bytes, or throws
+ * and has changed nothing of the chain.
+ */
+export class ChainWriter {
+  readonly #options: ChainWriterOptions;
+  readonly #chain: Chain;
+  #head: ChainHead = CHAIN_START;
+  #segment: SegmentFile;
+  #segmentNumber = 0;
+  #latest = 0;
+  #inReserve = false;
+
+  /** Makes the first segment; throws when it can't. */
+  constructor(options: ChainWriterOptions) {
+    this.#options = options;
+    this.#chain = new Chain(options.key);
+    this.#segment = this.#begin();
+  }
+
+  /** Of the last line that was written. */
+  get head(): ChainHead {
+    return this.#head;
+  }
+
+  get segment(): SegmentFile {
+    return this.#segment;
+  }
+
+  /** True while it lives on the reserve. */
+  get inReserve(): boolean {
+    return this.#inReserve;
+  }
+
+  /** `time`: the largest of the records' times, Unix milliseconds. */
+  append(bodies: readonly string[], time: number): void {
+    this.#latest = Math.max(this.#latest, time);
+    if (this.#segment.length >= this.#options.segmentBytes) this.rotate();
+    for (const part of parts(bodies)) this.#write(part);
+  }
+
+  /** Ends the chain in order. */
+  end(): void {
+    const line: OwnLine = { kind: "end" };
+    this.#write([bodyOf(line, this.#now())]);
+    this.#segment.finish();
+  }
+
+  #write(bodies: readonly string[]): void {
+    for (;;) {
+      // Anew in each round: a move into the reserve adds a line of its own before these.
+      const next = this.#chain.extend(this.#head, bodies);
+      try {
+        this.#segment.append(Buffer.from(next.text, "utf8"));
+        this.#head = next.head;
+        return;
+      } catch (cause) {
+        if (!isDiskFull(cause) || !this.#moveIntoReserve()) throw cause;
+      }
+    }
+  }
+
+  /** A segment that is too long does no harm: where no new one can be made, the old one goes on. */
+  rotate(): void {
+    const before = this.#segment;
+    try {
+      this.#segment = this.#begin();
+    } catch {
+      return;
+    }
+    this.#inReserve = false;
+    this.#finish(before);
+  }
+
+  #moveIntoReserve(): boolean {
+    const path = this.#nextPath();
+    if (!this.#options.reserve.takeAs(path)) return false;
+    const before = this.#segment;
+    this.#segment = this.#open(SegmentFile.over(this.#options.fs, path, this.#options.reserve.pieceBytes));
+    this.#inReserve = true;
+    this.#finish(before);
+    return true;
+  }
+
+  #finish(segment: SegmentFile): void {
+    try {
+      segment.finish();
+    } catch (cause) {
+      this.#options.fatal(cause);
+      throw cause;
+    }
+  }
+
+  #begin(): SegmentFile {
+    const path = this.#nextPath();
+    try {
+      return this.#open(SegmentFile.create(this.#options.fs, path));
+    } catch (cause) {
+      if (!isDiskFull(cause) || this.#segmentNumber > 0 || !this.#options.reserve.takeAs(path)) throw cause;
+      this.#inReserve = true;
+      return this.#open(SegmentFile.over(this.#options.fs, path, this.#options.reserve.pieceBytes));
+    }
+  }
+
+  #open(segment: SegmentFile): SegmentFile {
+    const line: OwnLine = {
+      kind: "segment",
+      format: "slots-audit-v1",
+      chain: this.#options.chain,
+      segment: this.#segmentNumber + 1,
+      latest: new Date(this.#latest).toISOString(),
+    };
+    const next = this.#chain.extend(this.#head, [bodyOf(line, this.#now())]);
+    try {
+      segment.append(Buffer.from(next.text, "utf8"));
+      this.#syncDirectory();
+    } catch (cause) {
+      segment.discard();
+      throw cause;
+    }
+    this.#head = next.head;
+    this.#segmentNumber += 1;
+    return segment;
+  }
+
+  #nextPath(): string {
+    const { directory, chain, clock } = this.#options;
+    return join(directory, segmentFile(clock(), chain, this.#segmentNumber + 1));
+  }
+
+  #now(): string {
+    const time = this.#options.clock();
+    this.#latest = Math.max(this.#latest, time);
+    return new Date(time).toISOString();
+  }
+
+  #syncDirectory(): void {
+    const directory = openSync(this.#options.directory, "r");
+    try {
+      fsyncSync(directory);
+    } finally {
+      closeSync(directory);
+    }
+  }
+}
+
+function* parts(bodies: readonly string[]): Generator<readonly string[]> {
+  let part: string[] = [];
+  let size = 0;
+  for (const body of bodies) {
+    part.push(body);
+    size += body.length;
+    if (size < WRITE_CHARACTERS) continue;
+    yield part;
+    part = [];
+    size = 0;
+  }
+  if (part.length > 0) yield part;
+}
