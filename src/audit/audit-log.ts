@@ -45,10 +45,8 @@ export interface DeliveryRecord {
 /** Callers that proved nothing, counted over a second. */
 export interface RefusalsRecord {
   readonly kind: "refusals";
-  /** Undefined: the addresses beyond those that got a record of their own. */
+  /** Undefined: all addresses that got no record of their own. */
   readonly address: string | undefined;
-  /** How many addresses `count` is the sum of. */
-  readonly addresses: number;
   readonly count: number;
   readonly code: ErrorCode;
 }

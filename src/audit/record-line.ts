@@ -51,8 +51,8 @@ function fieldsOf(record: Exclude<AuditRecord, DeliveryRecord>): { readonly kind
         changed: record.changed,
       } as { kind: string };
     case "refusals": {
-      const { kind, address, addresses, count, code } = record;
-      return { kind, address, addresses, count, code } as { kind: string };
+      const { kind, address, count, code } = record;
+      return { kind, address, count, code } as { kind: string };
     }
     case "completed":
       return {

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 
 const CHUNK_BYTES = 256 * 1024;
-/** Far above what the log writes: a line without an end must not fill the memory of who reads. */
+/** Far above what the log writes. Of a longer line no byte is kept, so that it can't fill the reader's memory. */
 const MAX_LINE_BYTES = 4 << 20;
 const NEWLINE = 0x0a;
 
@@ -41,17 +41,23 @@ export class SegmentCursor {
     const file = await open(this.path, "r");
     try {
       let carry: Buffer = Buffer.alloc(0);
+      let dropped = 0;
       let at = this.#offset;
       for (;;) {
         const { bytes, ended } = await readChunk(file, at);
         at += bytes.length;
         const lines: SegmentLine[] = [];
-        carry = this.#split(carry.length === 0 ? bytes : Buffer.concat([carry, bytes]), lines);
-        if (carry.length > MAX_LINE_BYTES) throw new RangeError(`${this.path}: a line has no end`);
+        const before = this.#lines;
+        carry = this.#split(carry.length === 0 ? bytes : Buffer.concat([carry, bytes]), lines, dropped);
+        if (this.#lines > before) dropped = 0;
+        if (carry.length > MAX_LINE_BYTES) {
+          dropped += carry.length;
+          carry = Buffer.alloc(0);
+        }
         if (lines.length > 0) yield lines;
         if (ended) break;
       }
-      this.#tail = carry.length;
+      this.#tail = dropped + carry.length;
     } finally {
       await file.close();
     }
@@ -74,14 +80,17 @@ export class SegmentCursor {
     }
   }
 
-  #split(bytes: Buffer, lines: SegmentLine[]): Buffer {
+  /** Takes whole lines off the front. `dropped`: bytes of the first one that are not kept; it comes out empty. */
+  #split(bytes: Buffer, lines: SegmentLine[], dropped: number): Buffer {
+    let lost = dropped;
     let from = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
       this.#lines += 1;
-      lines.push({ bytes: bytes.subarray(from, end), number: this.#lines });
+      this.#offset += lost + end + 1 - from;
+      lines.push({ bytes: lost > 0 ? Buffer.alloc(0) : bytes.subarray(from, end), number: this.#lines });
+      lost = 0;
       from = end + 1;
     }
-    this.#offset += from;
     return bytes.subarray(from);
   }
 }
