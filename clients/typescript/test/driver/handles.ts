@@ -90,12 +90,7 @@ function printed(r: Request): string[] {
   const current = one.current();
   const { value } = current;
   const error = new Error(`failed with ${value}`, { cause: current });
-  const texts = [
-    String(value),
-    `${value}`,
-    `${"" + (value as unknown as string)}`,
-    JSON.stringify({ value }),
-  ];
+  const texts = [String(value), `${value}`, "".concat(value as unknown as string), JSON.stringify({ value })];
   texts.push(JSON.stringify({ ...current, slot: 0, revision: 0 }), JSON.stringify(Object.keys(value)));
   for (const thing of [value, current, one, one.state(), secrets, [...sets.values()], error]) {
     texts.push(

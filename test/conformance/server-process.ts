@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { REPOSITORY } from "./manifest.ts";
+
+const READY_BOUND_MS = 60_000;
+
+/** A real server in its own data directory, which can be killed and started again on the same port. */
+export class ServerProcess {
+  readonly folder: string;
+  #child: ChildProcess | undefined;
+  #port = 0;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async start(): Promise<ServerProcess> {
+    const server = new ServerProcess(await mkdtemp(join(tmpdir(), "slots-conformance-")));
+    await server.start();
+    return server;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  adminToken(): Promise<string> {
+    return readFile(join(this.folder, "data", "admin.token"), "utf8").then((text) => text.trim());
+  }
+
+  /** Resolves when the server says that it listens. */
+  async start(...flags: string[]): Promise<void> {
+    const args = ["serve", "--data-dir", join(this.folder, "data"), "--listen", this.address, ...flags];
+    const child = spawn(process.execPath, [join(REPOSITORY, "bin/slots.js"), ...args], {
+      cwd: this.folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    let output = "";
+    child.stderr.on("data", (chunk) => {
+      output = (output + chunk).slice(-4000);
+    });
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => fail("is not ready in time"), READY_BOUND_MS);
+      const fail = (what: string): void => {
+        clearTimeout(timer);
+        reject(new Error(`the server ${what}\n${output}`));
+      };
+      child.once("error", (error) => fail(error.message));
+      child.once("close", (code, signal) => fail(`ended: ${signal ?? code}`));
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        const port = /^listening on .*:([0-9]+)$/.exec(line)?.[1];
+        if (port === undefined) return;
+        this.#port = Number(port);
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends the process and waits until it is gone. */
+  async end(signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const closed = new Promise((resolve) => child.once("close", resolve));
+    const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
+    child.kill(signal);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  async dispose(): Promise<void> {
+    await this.end("SIGKILL");
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
