@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { decodeCache } from "../../clients/typescript/src/cache-format.ts";
 import type { Administrator } from "./administrator.ts";
 import type { DriverStep, RunnerStep } from "./cases.ts";
 import type { Answer, DriverProcess } from "./driver-process.ts";
@@ -61,7 +62,12 @@ async function perform(step: DriverStep, { driver, scope }: Actor): Promise<void
     scope.variables.set(variable, String(answer[member]));
 }
 
-function expectError(op: string, answer: Answer, wanted: NonNullable<DriverStep.error>, scope: Scope): void {
+function expectError(
+  op: string,
+  answer: Answer,
+  wanted: NonNullable<DriverStep["error"]>,
+  scope: Scope,
+): void {
   if (answer.ok) throw new Error(`${op} worked, but ${wanted.code} was expected`);
   const { missing, ...rest } = wanted;
   const metadata = missing && { metadata: { missing: missing.map((name) => scope.name(name)).join(",") } };

@@ -76,17 +76,21 @@ function describe(error: unknown): DriverError {
   return { code: status[code] ?? "UNKNOWN", reason, message: details ?? "", metadata: {} };
 }
 
-type Found = { name: string; slot?: bigint; value: Uint8Array; revision: bigint; epoch: string };
+type Found = { name: string; slot?: bigint | undefined; value: Uint8Array; revision: bigint; epoch: string };
 
 function version({ name, slot, value, revision, epoch }: Found): object {
   return { name, slot, value: base64(value), revision, epoch };
+}
+
+function stateName(state: SlotState | undefined): string {
+  return Object.entries(SlotState).find(([, number]) => number === state)?.[0] ?? "";
 }
 
 function change(rpc: typeof method.disableSlot | typeof method.enableSlot | typeof method.destroySlot) {
   return async (r: Request): Promise<object> => {
     const request = { name: text(r, "name"), slot: integer(r, "slot") };
     const { slot, revision } = await call(r, rpc as typeof method.disableSlot, request);
-    return { slot: slot?.slot, state: SlotState[slot?.state ?? 0], revision };
+    return { slot: slot?.slot, state: stateName(slot?.state), revision };
   };
 }
 
@@ -124,7 +128,7 @@ const ops: Ops = {
     const { state, revision, created, currentSlot, epoch } = result;
     return {
       slot: result.slot,
-      state: SlotState[state],
+      state: stateName(state),
       revision,
       created,
       currentSlot: currentSlot ?? null,
