@@ -68,8 +68,8 @@ export class ChainVerifier {
       return;
     }
     const placed: Placed = { ...parsed, file, line: number };
-    if (this.#held !== undefined) this.#settle(this.#held, placed);
-    this.#take(placed);
+    const done = this.#held !== undefined && this.#settle(this.#held, placed);
+    if (!done) this.#take(placed);
   }
 
   /** There are no more lines. */
@@ -86,7 +86,9 @@ export class ChainVerifier {
   #accept(placed: Placed): void {
     const computed = this.#before.map((before) => this.#chain.mac(before, placed.signed));
     if (computed.length > 0 && !computed.includes(placed.mac)) {
-      this.#found("edited", placed, `record ${placed.seq} is not as it was written`);
+      // Where the record before was replaced together with its mac, the mac that this one was made with is lost.
+      const or = this.#beforeEdited.length > 0 ? ", or the one before it was replaced" : "";
+      this.#found("edited", placed, `record ${placed.seq} is not as it was written${or}`);
       this.#beforeEdited = this.#before;
       this.#before = [placed.mac, ...computed];
     } else {
@@ -99,12 +101,12 @@ export class ChainVerifier {
     this.#compareAnchor(placed);
   }
 
-  /** Decides about a line that was held, by the one after it. */
-  #settle(held: Placed, next: Placed): void {
+  /** Decides about a line that was held, by the one after it. True when that one is done with too. */
+  #settle(held: Placed, next: Placed): boolean {
     const follows = (before: string) => this.#chain.mac(before, next.signed) === next.mac;
     if (next.seq === held.seq + 1 && follows(held.mac)) {
       this.#jump(held);
-      return;
+      return false;
     }
     if (next.seq === this.#expected && this.#before.some(follows)) {
       // The held line is too early: what should stand here comes after it.
@@ -116,7 +118,7 @@ export class ChainVerifier {
       } else {
         this.#found("moved", held, `record ${held.seq} does not belong here`);
       }
-      return;
+      return true;
     }
     if (next.seq === this.#expected + 1) {
       this.#found("edited", held, `record ${this.#expected} is not as it was written: it says ${held.seq}`);
@@ -124,9 +126,10 @@ export class ChainVerifier {
       this.#before = [held.mac, ...this.#before.map((before) => this.#chain.mac(before, held.signed))];
       if (!this.#before.some(follows)) this.#before = [];
       this.#expected += 1;
-      return;
+      return false;
     }
     this.#jump(held);
+    return false;
   }
 
   /** Records before this line are gone; goes on from it. */
