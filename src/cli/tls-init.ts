@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { randomBytes } from "node:crypto";
+import { randomBytes, type webcrypto } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
@@ -43,7 +43,7 @@ export interface TlsInitFiles {
 /** A certificate with its private key. */
 export interface Issued {
   readonly certificate: X509Certificate;
-  readonly keys: CryptoKeyPair;
+  readonly keys: webcrypto.CryptoKeyPair;
 }
 
 const P256 = { name: "ECDSA", namedCurve: "P-256" } as const;

@@ -1,8 +1,8 @@
+import { hashToken, parseToken } from "../crypto/tokens.ts";
 import type { Principal } from "../domain/access.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head, TokenRecord } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
-import { hashToken, parseToken } from "../crypto/tokens.ts";
 import type { Identity } from "./call.ts";
 
 /** What a caller brought to prove who it is. */
@@ -96,7 +96,8 @@ export class Authenticator {
   #lookUp(head: Head, hashKey: string, hashOf: () => Uint8Array): Identity {
     const cached = this.#cache.get(hashKey);
     if (cached !== undefined && cached.accessRevision >= head.accessRevision && cached.epoch === head.epoch) {
-      if (cached.token.expireTime !== undefined && cached.token.expireTime <= this.#now()) throw unauthenticated();
+      if (cached.token.expireTime !== undefined && cached.token.expireTime <= this.#now())
+        throw unauthenticated();
       return cached.identity;
     }
     const read = this.#storage.findToken(hashOf());

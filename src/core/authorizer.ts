@@ -97,7 +97,9 @@ export class Authorizer {
 
   policiesOf(head: Head, principal: Pick<Principal, "name" | "groups">): readonly string[] {
     this.#refresh(head);
-    return [ROOT_POLICY, ...this.#policies].filter((policy) => binds(policy, principal)).map(({ name }) => name);
+    return [ROOT_POLICY, ...this.#policies]
+      .filter((policy) => binds(policy, principal))
+      .map(({ name }) => name);
   }
 
   #grantsOf(head: Head, principal: Pick<Principal, "name" | "groups">): PrincipalGrants {
@@ -121,7 +123,10 @@ export class Authorizer {
 }
 
 /** Whether these policies, once in force, would give the principal `admin`. */
-export function hasAdmin(policies: readonly Policy[], principal: Pick<Principal, "name" | "groups">): boolean {
+export function hasAdmin(
+  policies: readonly Policy[],
+  principal: Pick<Principal, "name" | "groups">,
+): boolean {
   return [ROOT_POLICY, ...policies].some(
     (policy) => binds(policy, principal) && policy.rules.some((rule) => rule.actions.includes("admin")),
   );
@@ -184,7 +189,8 @@ function merge(ranges: NameRange[]): readonly NameRange[] {
     const last = merged.at(-1);
     if (last === undefined || (last.until !== undefined && last.until < range.from)) merged.push(range);
     else if (last.until !== undefined && (range.until === undefined || range.until > last.until)) {
-      merged[merged.length - 1] = range.until === undefined ? { from: last.from } : { from: last.from, until: range.until };
+      merged[merged.length - 1] =
+        range.until === undefined ? { from: last.from } : { from: last.from, until: range.until };
     }
   }
   return merged;

@@ -7,6 +7,7 @@ import type { Core } from "./core.ts";
 import { etagOf } from "./etag.ts";
 import { REQUEST_ID_MS } from "./limits.ts";
 import { secretNotFound, slotNotFound } from "./not-found.ts";
+import type { Subject } from "./recorded.ts";
 
 /** One change on its way: its request id, its commit, and its place in the audit log. */
 export class Change {
@@ -14,11 +15,10 @@ export class Change {
   readonly #call: Call;
   readonly #request: RequestKey | undefined;
 
-  /** Throws AUDIT_UNAVAILABLE when the log can't be written: nothing is changed that could not be told of. */
-  constructor(core: Core, call: Call, requestId: string | undefined, content: readonly (string | Uint8Array)[]) {
+  /** `content`: what makes two requests of one id the same. */
+  constructor(core: Core, call: Call, requestId?: string, content: readonly (string | Uint8Array)[] = []) {
     this.#core = core;
     this.#call = call;
-    core.audit.requireReady();
     this.#request =
       requestId === undefined
         ? undefined
@@ -39,42 +39,54 @@ export class Change {
     return kept.result;
   }
 
-  /** Commits; "moved" when what the mutation was decided on is no longer so. `subject`: what is changed, if no secret. */
-  async commit(mutation: Mutation, name?: SecretName, subject?: string): Promise<CommitResult | "moved"> {
-    const outcome = await this.#core.storage.commit(this.#commitOf(mutation));
+  /**
+   * Commits, and records the change before it is told of; "moved" when what the mutation was decided on is no
+   * longer so. A change that the log refuses stays open, so that whoever takes the store next completes the log.
+   */
+  async commit(mutation: Mutation, about: Subject = {}): Promise<CommitResult | "moved"> {
+    await this.#core.audit.requireReady(this.#call, about);
+    const recorded = this.#core.audit.changeBegins();
+    const outcome = await this.#core.storage.commit(this.#commitOf(mutation)).catch((error: unknown) => {
+      recorded();
+      throw error;
+    });
+    if (outcome.kind === "committed") await this.#answered(outcome.result, about, true);
+    recorded();
     switch (outcome.kind) {
       case "committed":
+        return outcome.result;
       case "replayed":
-        return this.answered(outcome.result, name, subject);
+        return this.answered(outcome.result, about);
       case "unchanged":
-        return this.unchanged(outcome.result, name, subject);
+        return this.unchanged(outcome.result, about);
       case "rejected":
-        if (outcome.rejection.kind === "slot-moved" || outcome.rejection.kind === "access-moved") return "moved";
+        if (outcome.rejection.kind === "slot-moved" || outcome.rejection.kind === "access-moved")
+          return "moved";
         throw this.#rejected(outcome.rejection, mutation);
       default:
         return outcome satisfies never;
     }
   }
 
-  /** Records an answer before it leaves. */
-  async answered(result: CommitResult, name?: SecretName, subject?: string): Promise<CommitResult> {
-    await this.#core.audit.changed(this.#call, result, {
-      ...(name === undefined ? {} : { name }),
-      ...(subject === undefined ? {} : { subject }),
-      ...(this.#request === undefined ? {} : { requestId: this.#request.id }),
-    });
-    return result;
+  /** Records an answer that changed nothing now. */
+  answered(result: CommitResult, about: Subject): Promise<CommitResult> {
+    return this.#answered(result, about, false);
   }
 
   /** An answer that changed nothing; kept all the same when the request has an id, so that a retry gets it again. */
-  async unchanged(result: CommitResult, name?: SecretName, subject?: string): Promise<CommitResult> {
+  async unchanged(result: CommitResult, about: Subject): Promise<CommitResult> {
     if (this.#request !== undefined) {
       const kept = await this.#core.storage.commit(this.#commitOf({ kind: "keep-request", result }));
       if (kept.kind === "rejected" && kept.rejection.kind === "request-id-reused") {
         throw requestIdReused(this.#request.id);
       }
     }
-    return this.answered(result, name, subject);
+    return this.answered(result, about);
+  }
+
+  async #answered(result: CommitResult, about: Subject, changed: boolean): Promise<CommitResult> {
+    await this.#core.audit.answered(this.#call, result, about, changed);
+    return result;
   }
 
   #commitOf(mutation: Mutation): Commit {
@@ -88,7 +100,10 @@ export class Change {
     };
   }
 
-  #rejected(rejection: Exclude<Rejection, { kind: "slot-moved" | "access-moved" }>, mutation: Mutation): SlotsError {
+  #rejected(
+    rejection: Exclude<Rejection, { kind: "slot-moved" | "access-moved" }>,
+    mutation: Mutation,
+  ): SlotsError {
     const name = "name" in mutation ? mutation.name : ("" as SecretName);
     switch (rejection.kind) {
       case "revision-mismatch": {

@@ -1,3 +1,4 @@
+import type { AuditLog } from "../audit/audit-log.ts";
 import type { Keyring } from "../crypto/keyring.ts";
 import type { RequestDigester } from "../crypto/request-digest.ts";
 import type { Revision } from "../domain/numbers.ts";
@@ -20,7 +21,10 @@ export interface CoreOptions {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly audit: Auditor;
+  readonly auditLog: AuditLog;
   readonly limits: Limits;
+  /** Where a backup is put together before it is sent; its files are as sealed as the store. */
+  readonly scratchDirectory: string;
   /** The server's clock, Unix milliseconds. */
   readonly now: () => number;
   /** How long a stream may be silent, milliseconds (W7 promises 10 s). */
@@ -39,7 +43,9 @@ export class Core {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly audit: Auditor;
+  readonly auditLog: AuditLog;
   readonly limits: Limits;
+  readonly scratchDirectory: string;
   readonly now: () => number;
   readonly progressMs: number;
   readonly version: string;
@@ -56,6 +62,8 @@ export class Core {
     this.authenticator = options.authenticator;
     this.authorizer = options.authorizer;
     this.audit = options.audit;
+    this.auditLog = options.auditLog;
+    this.scratchDirectory = options.scratchDirectory;
     this.limits = options.limits;
     this.now = options.now;
     this.progressMs = options.progressMs;

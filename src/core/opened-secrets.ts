@@ -1,4 +1,5 @@
 import type { Keyring } from "../crypto/keyring.ts";
+import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
 import type { SecretValue } from "../domain/secret-value.ts";
@@ -96,8 +97,14 @@ export class OpenedSecrets {
     const key = Buffer.from(row.versionId).toString("latin1");
     const known = this.#entries.get(name)?.values.get(key);
     if (known !== undefined) return known;
+    const { slot, versionId, record } = row;
+    if (record === undefined) {
+      throw new SlotsError("RECORD_DAMAGED", `the record of slot ${slot} of '${name}' is missing`, {
+        metadata: { name, slot: String(slot) },
+      });
+    }
     const { storeId } = this.#storage.identity;
-    const value = this.#keyring.open({ storeId, name, slot: row.slot, versionId: row.versionId }, row.record);
+    const value = this.#keyring.open({ storeId, name, slot, versionId }, record);
     this.#keep(name, (entry) => {
       entry.values.set(key, value);
       return value.size + ENTRY_BYTES;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { SlotsError, invalidField } from "../domain/errors.ts";
+import { invalidField, SlotsError } from "../domain/errors.ts";
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from "./limits.ts";
 
 /** How many entries a page holds: 0 asks for the default, more than the most is the most. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { parsePolicies, type Action, type Policy, type Principal } from "../domain/access.ts";
+import { type Action, type Policy, type Principal, parsePolicies } from "../domain/access.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import type { Revision } from "../domain/numbers.ts";
@@ -42,7 +42,7 @@ export function applyPolicies(
     const { principal } = call.identity;
     core.authorizer.requireAdmin(core.opened.sync(), principal);
     const wanted = parsePolicies(request.policies);
-    const change = new Change(core, call, undefined, []);
+    const change = new Change(core, call);
     for (let attempt = 0; attempt < 100; attempt++) {
       const { head, policies } = core.storage.readAccess();
       core.authorizer.requireAdmin(head, principal);
@@ -64,8 +64,7 @@ export function applyPolicies(
       }
       const result = await change.commit(
         { kind: "replace-policies", policies: wanted, expectedAccessRevision: head.accessRevision },
-        undefined,
-        touched.join(" ").slice(0, 1024),
+        { subject: touched.join(" ").slice(0, 1024) },
       );
       if (result !== "moved") return { ...after, revision: result.revision };
     }
@@ -94,7 +93,9 @@ export function checkAccess(
 
 /** A digest of the content, so that it moves with the set and with nothing else. */
 function etagOfPolicies(policies: readonly Policy[]): string {
-  const digest = createHash("sha256").update(JSON.stringify(policies.map(canonical))).digest("hex");
+  const digest = createHash("sha256")
+    .update(JSON.stringify(policies.map(canonical)))
+    .digest("hex");
   return `"${digest.slice(0, 32)}"`;
 }
 

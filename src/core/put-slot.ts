@@ -6,8 +6,8 @@ import type { SecretValue } from "../domain/secret-value.ts";
 import type { CommitResult, PutSlotMutation } from "../storage/commit.ts";
 import type { SlotRead } from "../storage/records.ts";
 import type { Call } from "./call.ts";
-import type { Core } from "./core.ts";
 import { Change, retriesExhausted } from "./change.ts";
+import type { Core } from "./core.ts";
 import { recorded } from "./recorded.ts";
 
 /** Which number to write. */
@@ -34,7 +34,7 @@ export function putSlot(core: Core, call: Call, request: PutSlotRequest): Promis
     core.authorizer.require(core.opened.sync(), call.identity.principal, "write", name);
     const change = new Change(core, call, request.requestId, digestParts(request));
     const known = change.replay();
-    if (known !== undefined) return change.answered(known, name);
+    if (known !== undefined) return change.answered(known, subjectOf(request));
     return choice.kind === "next-index"
       ? core.nextIndex.run(name, () => write(core, call, request, change))
       : write(core, call, request, change);
@@ -49,14 +49,17 @@ async function write(core: Core, call: Call, request: PutSlotRequest, change: Ch
     call.signal.throwIfAborted();
     const slot = chooseSlot(core, request);
     const read = core.storage.readSlot(name, slot);
-    if (holdsSameValue(core, request, slot, read)) {
-      return change.unchanged({
-        epoch: read.head.epoch,
-        revision: read.slot?.valueRevision ?? NO_REVISION,
-        created: false,
-        ...(read.secret === undefined ? {} : { secret: read.secret }),
-        ...(read.slot === undefined ? {} : { slot: read.slot }),
-      }, name);
+    if (holdsSameValue(core, request, read)) {
+      return change.unchanged(
+        {
+          epoch: read.head.epoch,
+          revision: read.slot?.valueRevision ?? NO_REVISION,
+          created: false,
+          ...(read.secret === undefined ? {} : { secret: read.secret }),
+          ...(read.slot === undefined ? {} : { slot: read.slot }),
+        },
+        subjectOf(request),
+      );
     }
     requireWritable(request, slot, read);
 
@@ -76,7 +79,7 @@ async function write(core: Core, call: Call, request: PutSlotRequest, change: Ch
       mustBeNext: request.choice.kind === "next-index",
       maxSlots: core.limits.maxSlotsPerSecret,
     };
-    const result = await change.commit(mutation, name);
+    const result = await change.commit(mutation, subjectOf(request));
     if (result !== "moved") return result;
   }
   throw retriesExhausted(name);
@@ -107,7 +110,7 @@ function chooseSlot(core: Core, { name, choice }: PutSlotRequest): SlotNumber {
  * Compared in constant time, although whoever may write could learn little: without it, a writer who may not
  * read could find a value byte by byte.
  */
-function holdsSameValue(core: Core, request: PutSlotRequest, slot: SlotNumber, read: SlotRead): boolean {
+function holdsSameValue(core: Core, request: PutSlotRequest, read: SlotRead): boolean {
   if (read.slot === undefined || read.slot.state === "destroyed") return false;
   if (read.slot.size !== request.value.size) return false;
   let stored: SecretValue;
@@ -142,9 +145,13 @@ function requireWritable(request: PutSlotRequest, slot: SlotNumber, read: SlotRe
 }
 
 export function revisionMismatch(name: SecretName, revision: Revision): SlotsError {
-  return new SlotsError("REVISION_MISMATCH", `secret '${name}' is at revision ${revision}, not the one expected`, {
-    metadata: { name, revision: String(revision) },
-  });
+  return new SlotsError(
+    "REVISION_MISMATCH",
+    `secret '${name}' is at revision ${revision}, not the one expected`,
+    {
+      metadata: { name, revision: String(revision) },
+    },
+  );
 }
 
 function subjectOf({ name, choice, requestId }: PutSlotRequest) {

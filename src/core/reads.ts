@@ -43,7 +43,9 @@ export function getEffectiveAt(
     core.authorizer.require(core.opened.sync(), call.identity.principal, "read", name);
     const { head, secret, slot } = core.storage.readEffectiveAt(name, at);
     core.authorizer.require(head, call.identity.principal, "read", name);
-    const answer = await disclose(core, call, name, head.epoch, secret, slot, () => noEffectiveSlot(name, at));
+    const answer = await disclose(core, call, name, head.epoch, secret, slot, () =>
+      noEffectiveSlot(name, at),
+    );
     return { ...answer, at };
   });
 }

@@ -17,7 +17,12 @@ export interface Subject {
  * Runs an operation and records its refusal before the caller learns of it. Success is recorded by the operation
  * itself, because only it knows what it is about to disclose.
  */
-export async function recorded<T>(core: Core, call: Call, subject: Subject, run: () => Promise<T>): Promise<T> {
+export async function recorded<T>(
+  core: Core,
+  call: Call,
+  subject: Subject,
+  run: () => Promise<T>,
+): Promise<T> {
   try {
     return await run();
   } catch (error) {

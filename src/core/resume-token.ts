@@ -53,7 +53,11 @@ export function decodeResumeToken(text: string, expected: Pick<ResumePoint, "rpc
   const bytes = Buffer.from(text, "base64url");
   if (bytes.toString("base64url") !== text) throw bad("is damaged: send it as the server gave it");
   const body = bytes.subarray(0, -CHECKSUM_BYTES);
-  if (body.length < HEADER_BYTES || (body.length - HEADER_BYTES) % NAME_DIGEST_BYTES !== 0 || body[0] !== VERSION) {
+  if (
+    body.length < HEADER_BYTES ||
+    (body.length - HEADER_BYTES) % NAME_DIGEST_BYTES !== 0 ||
+    body[0] !== VERSION
+  ) {
     throw bad("is damaged: send it as the server gave it");
   }
   if (!digest(body, CHECKSUM_BYTES).equals(bytes.subarray(-CHECKSUM_BYTES))) {

@@ -105,13 +105,14 @@ export interface UpdateSecretRequest {
 
 export function updateSecret(core: Core, call: Call, request: UpdateSecretRequest): Promise<CommitResult> {
   const { name, comment, labels, etag, requestId } = request;
-  return recorded(core, call, subjectOf(name, requestId), async () => {
+  const subject = subjectOf(name, requestId);
+  return recorded(core, call, subject, async () => {
     const head = core.opened.sync();
     core.authorizer.require(head, call.identity.principal, "manage", name);
     const content = [name, JSON.stringify([comment, labels]), etag];
     const change = new Change(core, call, requestId, content);
     const known = change.replay();
-    if (known !== undefined) return change.answered(known, name);
+    if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
     const result = await change.commit(
       {
@@ -121,7 +122,7 @@ export function updateSecret(core: Core, call: Call, request: UpdateSecretReques
         ...(labels === undefined ? {} : { labels }),
         ...(expectedRevision === undefined ? {} : { expectedRevision }),
       },
-      name,
+      subject,
     );
     if (result === "moved") throw retriesExhausted(name);
     return result;
@@ -136,16 +137,17 @@ export interface DeleteSecretRequest {
 
 export function deleteSecret(core: Core, call: Call, request: DeleteSecretRequest): Promise<CommitResult> {
   const { name, etag, requestId } = request;
-  return recorded(core, call, subjectOf(name, requestId), async () => {
+  const subject = subjectOf(name, requestId);
+  return recorded(core, call, subject, async () => {
     const head = core.opened.sync();
     core.authorizer.require(head, call.identity.principal, "manage", name);
     const change = new Change(core, call, requestId, [name, etag]);
     const known = change.replay();
-    if (known !== undefined) return change.answered(known, name);
+    if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
     const result = await change.commit(
       { kind: "delete-secret", name, ...(expectedRevision === undefined ? {} : { expectedRevision }) },
-      name,
+      subject,
     );
     if (result === "moved") throw retriesExhausted(name);
     return result;

@@ -1,6 +1,7 @@
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { SecretValue } from "../domain/secret-value.ts";
 import type { SecretMeta, SecretRead, SlotMeta } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
@@ -45,12 +46,12 @@ export class SlotChanges {
     const fresh = told === "nothing";
     if (secret === undefined) {
       if (fresh) yield this.#begin(name, read);
-      if (fresh || read.deletedRevision > told) yield this.#absent(name, read, this.#endOf(read));
+      if (fresh || read.deletedRevision > told) yield await this.#absent(name, read, this.#endOf(read));
       return;
     }
     const reborn = !fresh && secret.bornRevision > told;
     // Whoever knew the secret that was deleted is told that it ended, before it is told of the new one.
-    if (reborn && read.deletedRevision > told) yield this.#absent(name, read, read.deletedRevision);
+    if (reborn && read.deletedRevision > told) yield await this.#absent(name, read, read.deletedRevision);
     const whole = fresh || reborn;
     if (!whole && secret.revision <= told) return;
     if (this.#view === "current") {
@@ -62,13 +63,17 @@ export class SlotChanges {
     }
     if (whole) yield this.#begin(name, read);
     if (secret.enabledCount === 0) {
-      if (whole || secret.stateRevision > told) yield this.#absent(name, read, secret.stateRevision);
+      if (whole || secret.stateRevision > told) yield await this.#absent(name, read, secret.stateRevision);
       return;
     }
     yield* this.#slots(name, secret, whole ? "nothing" : told);
   }
 
-  async *#slots(name: SecretName, secret: SecretMeta, told: Told): AsyncGenerator<WatchSlotsEvent, void, void> {
+  async *#slots(
+    name: SecretName,
+    secret: SecretMeta,
+    told: Told,
+  ): AsyncGenerator<WatchSlotsEvent, void, void> {
     for (let after = told === "nothing" ? NO_REVISION : told; ; ) {
       const page = this.#core.storage.listSlots(name, {
         changedAfter: after,
@@ -81,7 +86,10 @@ export class SlotChanges {
       for (const slot of page.slots) {
         after = slot.revision;
         if (slot.state === "enabled") yield* this.#slot(name, slot, slot.revision);
-        else yield this.#event(page, slot.revision, { kind: "removed", name, slot: slot.slot });
+        else {
+          await this.#core.audit.delivered(this.#call, "removed", name, slot.slot, slot.revision);
+          yield this.#event(page, slot.revision, { kind: "removed", name, slot: slot.slot });
+        }
       }
       if (page.slots.length < SLOTS_A_PAGE) return;
     }
@@ -93,16 +101,20 @@ export class SlotChanges {
     secret: SecretMeta,
   ): AsyncGenerator<WatchSlotsEvent, void, void> {
     const { slot } = this.#core.storage.readCurrent(name);
-    if (slot === undefined) yield this.#absent(name, read, secret.stateRevision);
+    if (slot === undefined) yield await this.#absent(name, read, secret.stateRevision);
     else yield* this.#slot(name, slot, secret.stateRevision);
   }
 
-  async *#slot(name: SecretName, listed: SlotMeta, revision: Revision): AsyncGenerator<WatchSlotsEvent, void, void> {
+  async *#slot(
+    name: SecretName,
+    listed: SlotMeta,
+    revision: Revision,
+  ): AsyncGenerator<WatchSlotsEvent, void, void> {
     const read = this.#core.storage.readSlot(name, listed.slot);
     this.#session.require(read.head, "watch", name);
     // Changed since it was listed: its newer state comes in its own place.
     if (read.slot?.revision !== listed.revision) return;
-    let value: ReturnType<typeof this.#core.opened.open>;
+    let value: SecretValue;
     try {
       value = this.#core.opened.open(name, read.slot);
     } catch (error) {
@@ -111,7 +123,7 @@ export class SlotChanges {
       yield this.#event(read, revision, { kind: "failed", name, slot: listed.slot });
       return;
     }
-    await this.#core.audit.delivered(this.#call, name, read.slot);
+    await this.#core.audit.delivered(this.#call, "slot", name, listed.slot, revision);
     yield this.#event(read, revision, { kind: "slot", name, slot: read.slot, value });
   }
 
@@ -124,7 +136,8 @@ export class SlotChanges {
     return this.#event(read, read.head.revision, { kind: "begin", name });
   }
 
-  #absent(name: SecretName, read: SecretRead, revision: Revision): WatchSlotsEvent {
+  async #absent(name: SecretName, read: SecretRead, revision: Revision): Promise<WatchSlotsEvent> {
+    await this.#core.audit.delivered(this.#call, "absent", name, undefined, revision);
     const stillThere = read.secret !== undefined && revision === read.secret.stateRevision;
     return this.#event(read, revision, {
       kind: "absent",

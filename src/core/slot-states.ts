@@ -25,11 +25,17 @@ export function setSlotState(core: Core, call: Call, request: SlotStateRequest):
     core.authorizer.require(head, call.identity.principal, "manage", name);
     const change = new Change(core, call, requestId, [name, String(slot), etag]);
     const known = change.replay();
-    if (known !== undefined) return change.answered(known, name);
+    if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
     const result = await change.commit(
-      { kind: "set-slot-state", name, slot, state, ...(expectedRevision === undefined ? {} : { expectedRevision }) },
-      name,
+      {
+        kind: "set-slot-state",
+        name,
+        slot,
+        state,
+        ...(expectedRevision === undefined ? {} : { expectedRevision }),
+      },
+      subject,
     );
     if (result === "moved") throw retriesExhausted(name);
     return result;

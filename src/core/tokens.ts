@@ -1,6 +1,7 @@
 import { generateToken, generateTokenId, hashToken, type Token } from "../crypto/tokens.ts";
 import { parseGroups, parseTokenPrincipal } from "../domain/access.ts";
 import { invalidField, SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
 import type { Revision } from "../domain/numbers.ts";
 import type { TokenRecord } from "../storage/records.ts";
 import type { Call } from "./call.ts";
@@ -9,7 +10,6 @@ import type { Core } from "./core.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { recorded } from "./recorded.ts";
 import type { Page } from "./secrets.ts";
-import type { SecretName } from "../domain/names.ts";
 
 export interface NewToken {
   readonly principal: string;
@@ -56,8 +56,8 @@ export function createToken(core: Core, call: Call, wanted: NewToken): Promise<C
   return recorded(core, call, {}, async () => {
     core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
     const { token, record } = makeToken(wanted, core.now());
-    const change = new Change(core, call, undefined, []);
-    const result = await change.commit({ kind: "create-token", token: record }, undefined, record.tokenId);
+    const change = new Change(core, call);
+    const result = await change.commit({ kind: "create-token", token: record }, { subject: record.tokenId });
     if (result === "moved") throw retriesExhausted("" as SecretName);
     return { token, record, revision: result.revision };
   });
@@ -87,8 +87,8 @@ export function revokeToken(
 ): Promise<{ readonly record: TokenRecord; readonly revision: Revision }> {
   return recorded(core, call, { subject: tokenId }, async () => {
     core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
-    const change = new Change(core, call, undefined, []);
-    const result = await change.commit({ kind: "revoke-token", tokenId }, undefined, tokenId);
+    const change = new Change(core, call);
+    const result = await change.commit({ kind: "revoke-token", tokenId }, { subject: tokenId });
     if (result === "moved" || result.token === undefined) {
       throw new SlotsError("TOKEN_NOT_FOUND", "there is no token of that id");
     }

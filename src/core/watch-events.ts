@@ -11,7 +11,12 @@ export interface WatchSecretEvent {
   readonly revision: Revision;
   readonly resumeToken: string;
   readonly event:
-    | { readonly kind: "current"; readonly name: SecretName; readonly slot: SlotRow; readonly value: SecretValue }
+    | {
+        readonly kind: "current";
+        readonly name: SecretName;
+        readonly slot: SlotRow;
+        readonly value: SecretValue;
+      }
     | { readonly kind: "absent"; readonly reason: AbsentReason }
     | { readonly kind: "progress" }
     | { readonly kind: "history-reset" };
@@ -25,7 +30,12 @@ export interface WatchSlotsEvent {
   readonly resumeToken?: string;
   readonly event:
     | { readonly kind: "begin"; readonly name: SecretName }
-    | { readonly kind: "slot"; readonly name: SecretName; readonly slot: SlotRow; readonly value: SecretValue }
+    | {
+        readonly kind: "slot";
+        readonly name: SecretName;
+        readonly slot: SlotRow;
+        readonly value: SecretValue;
+      }
     | { readonly kind: "removed"; readonly name: SecretName; readonly slot: SlotNumber }
     | { readonly kind: "absent"; readonly name: SecretName; readonly reason: AbsentReason }
     | { readonly kind: "failed"; readonly name: SecretName; readonly slot: SlotNumber }

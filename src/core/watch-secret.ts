@@ -1,13 +1,14 @@
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
-import type { SecretState } from "./opened-secrets.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
-import { decodeResumeToken, encodeResumeToken, type ResumePoint } from "./resume-token.ts";
+import type { SecretState } from "./opened-secrets.ts";
 import { canResume } from "./resume.ts";
+import { decodeResumeToken, encodeResumeToken, type ResumePoint } from "./resume-token.ts";
 import type { WatchSecretEvent } from "./watch-events.ts";
 
 export interface WatchSecretRequest {
@@ -72,6 +73,7 @@ export async function* watchSecret(
           const revision = state.deletedRevision;
           const resumeToken = tokenAt(epoch, revision);
           told = revision;
+          await core.audit.delivered(call, "absent", name, undefined, revision);
           yield { epoch, revision, resumeToken, event: { kind: "absent", reason: "not-existing" } };
           continue;
         }
@@ -113,13 +115,15 @@ async function stateEvent(
     // After a reset the deletion itself may be forgotten; the end of what is forgotten is then the newest
     // revision that can be said of it, and never one that an older answer of ours was above (W3).
     const forgotten = afterReset && secret === undefined && state.revision === NO_REVISION;
+    const revision = forgotten ? state.floor : state.revision;
+    await core.audit.delivered(call, "absent", name, undefined, revision);
     return {
       epoch,
-      revision: forgotten ? state.floor : state.revision,
+      revision,
       event: { kind: "absent", reason: secret === undefined ? "not-existing" : "no-enabled-slot" },
     };
   }
-  let value: ReturnType<typeof core.opened.open>;
+  let value: SecretValue;
   try {
     value = core.opened.open(name, slot);
   } catch (error) {
@@ -127,6 +131,6 @@ async function stateEvent(
     if (error instanceof SlotsError) await core.audit.refused(call, error, { name, slot: slot.slot });
     throw error;
   }
-  await core.audit.delivered(call, name, slot);
+  await core.audit.delivered(call, "current", name, slot.slot, state.revision);
   return { epoch, revision: state.revision, event: { kind: "current", name, slot, value } };
 }

@@ -3,9 +3,9 @@ import type { Head } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
-import { decodeResumeToken, encodeResumeToken, nameDigest } from "./resume-token.ts";
 import { canResume } from "./resume.ts";
-import { type Told, SlotChanges, type WatchView } from "./slot-changes.ts";
+import { decodeResumeToken, encodeResumeToken, nameDigest } from "./resume-token.ts";
+import { SlotChanges, type Told, type WatchView } from "./slot-changes.ts";
 import type { WatchSlotsEvent } from "./watch-events.ts";
 
 export interface WatchSlotsRequest {
@@ -34,7 +34,13 @@ export async function* watchSlots(
   const resume = request.resumeToken === "" ? undefined : decodeResumeToken(request.resumeToken, bound);
   const digests = names.map(nameDigest);
   const tokenAt = ({ epoch, revision }: Head): string =>
-    encodeResumeToken({ ...bound, epoch, told: revision, commitId: core.commitIdAt(revision), names: digests });
+    encodeResumeToken({
+      ...bound,
+      epoch,
+      told: revision,
+      commitId: core.commitIdAt(revision),
+      names: digests,
+    });
 
   const subscription = core.bell.subscribe(names);
   try {

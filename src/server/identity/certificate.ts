@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import type { Principal } from "../../domain/access.ts";
 
 /** Why a client certificate that leads to a trusted authority is refused all the same. */
-export type CertificateFault = "IS_AUTHORITY" | "NOT_FOR_CLIENTS" | "WEAK_KEY" | "CHAIN_TOO_LONG";
+export type CertificateFault = "IS_AUTHORITY" | "NOT_FOR_CLIENTS" | "WEAK_KEY";
 
 export type CertificateIdentity =
   | { readonly kind: "refused"; readonly fault: CertificateFault }
@@ -15,23 +15,18 @@ export type CertificateIdentity =
     };
 
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
-/** Leaf, three intermediates, root: more than anyone deploys, and a bound on what a stranger makes us read. */
-const MAX_CHAIN = 5;
 
 /**
- * Says who a client certificate stands for. The caller has had it verified: signatures, dates, path lengths and
- * revocation up to an authority of the CA file are OpenSSL's work. Here is what OpenSSL leaves open: it takes a
- * certificate without extended key usage for any purpose, and an authority's own certificate as a client's.
- *
- * `chain` is the leaf, then its issuers up to the root.
+ * Says who a client certificate stands for. The caller has had it verified: signatures, dates, path lengths, the
+ * strength of what is above it, and revocation, up to an authority of the CA file, are OpenSSL's work. Here is what
+ * OpenSSL leaves open: it takes a certificate without extended key usage for any purpose, an authority's own
+ * certificate as a client's, and some curves that are in no standard for TLS.
  */
-export function certificateIdentity(chain: readonly X509Certificate[]): CertificateIdentity {
-  const leaf = chain[0];
-  if (leaf === undefined || chain.length > MAX_CHAIN) return refused("CHAIN_TOO_LONG");
-  if (leaf.ca) return refused("IS_AUTHORITY");
+export function certificateIdentity(leaf: X509Certificate): CertificateIdentity {
+  if (leaf.ca) return { kind: "refused", fault: "IS_AUTHORITY" };
   // Node calls the list of extended key usages `keyUsage`.
-  if (!(leaf.keyUsage ?? []).includes(CLIENT_AUTH)) return refused("NOT_FOR_CLIENTS");
-  if (chain.some(weakKey)) return refused("WEAK_KEY");
+  if (!(leaf.keyUsage ?? []).includes(CLIENT_AUTH)) return { kind: "refused", fault: "NOT_FOR_CLIENTS" };
+  if (weakKey(leaf)) return { kind: "refused", fault: "WEAK_KEY" };
   return { kind: "accepted", until: leaf.validToDate.getTime(), principal: certificatePrincipal(leaf) };
 }
 
@@ -73,10 +68,6 @@ export function weakKey(certificate: X509Certificate): boolean {
 }
 
 const STRONG_CURVES: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
-
-function refused(fault: CertificateFault): CertificateIdentity {
-  return { kind: "refused", fault };
-}
 
 /**
  * Node prints `URI:…, DNS:…` and puts every value that holds a comma, a quote, a control or a non-ASCII character

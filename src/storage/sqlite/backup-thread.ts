@@ -1,14 +1,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import Database from "better-sqlite3";
 import type { BackupThreadMessage } from "./backup.ts";
-import { connect } from "./connection.ts";
+import { BUSY_TIMEOUT_MS, connect } from "./connection.ts";
 import { Reader } from "./reader.ts";
 
 const { file, copy } = workerData as { readonly file: string; readonly copy: string };
 
 function run(): BackupThreadMessage {
   try {
-    const db = connect(file, "write");
+    const db = connect(file, BUSY_TIMEOUT_MS);
     try {
       db.prepare("VACUUM INTO ?").run(copy);
     } finally {

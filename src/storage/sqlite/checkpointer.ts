@@ -7,8 +7,11 @@ const PASSIVE_FRAMES = 1000n;
 /** Frames in the WAL above which it is emptied, so that it does not grow without bound. */
 const TRUNCATE_FRAMES = 16_384n;
 const IDLE_MS = 1000;
-const FIRST_RETRY_MS = 20;
+/** What is destroyed within this time is erased together. */
+const FIRST_RETRY_MS = 10;
 const LAST_RETRY_MS = 5000;
+/** At least this long between two tries to empty a large WAL that a reader holds. */
+const TRUNCATE_PAUSE_MS = 1000;
 /** How long a truncating checkpoint may keep writers waiting for a reader, milliseconds. */
 const TRUNCATE_WAIT_MS = 25;
 
@@ -31,8 +34,10 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions;
   #idle: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** Tries of the erasure that waits; 0 when none does. */
+  /** Tries of the erasure that waits so far. */
   #attempts = 0;
+  #truncatedAt = Number.NEGATIVE_INFINITY;
+  #lastFailure: string | undefined;
 
   constructor(db: Connection, options: CheckpointerOptions) {
     this.#db = db;
@@ -41,25 +46,24 @@ export class Checkpointer {
 
   /** After a group was answered. */
   afterGroup(erased: boolean): void {
-    if (erased) {
-      this.erase();
-      return;
-    }
+    if (erased) this.erase();
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#attempt(() => this.#run("PASSIVE")), IDLE_MS);
     this.#attempt(() => {
       const { log, checkpointed } = this.#run("NOOP");
       if (log - checkpointed < PASSIVE_FRAMES) return;
       this.#run("PASSIVE");
-      if (log >= TRUNCATE_FRAMES) this.#truncate();
+      const now = performance.now();
+      if (log < TRUNCATE_FRAMES || now - this.#truncatedAt < TRUNCATE_PAUSE_MS) return;
+      this.#truncatedAt = now;
+      this.#truncate();
     });
   }
 
   /** Empties the WAL of values that were destroyed, again and again until no reader is in the way. */
   erase(): void {
-    clearTimeout(this.#retry);
-    this.#attempts = 0;
-    this.#tryErase();
+    // One that waits already erases this, too.
+    this.#retry ??= setTimeout(() => this.#tryErase(), FIRST_RETRY_MS);
   }
 
   /** At the start: only if the WAL holds something. */
@@ -71,7 +75,8 @@ export class Checkpointer {
   close(): void {
     clearTimeout(this.#idle);
     clearTimeout(this.#retry);
-    if (this.#attempts > 0) this.#attempt(() => this.#truncate());
+    // Here, where a failed flush is seen: the last connection to close would swallow it (D5).
+    this.#attempt(() => (this.#retry !== undefined ? this.#truncate() : this.#run("PASSIVE")));
   }
 
   #tryErase(): void {
@@ -80,6 +85,7 @@ export class Checkpointer {
     const attempts = this.#attempts;
     if (done) {
       this.#attempts = 0;
+      this.#retry = undefined;
       this.#options.onEvent({ kind: "wal-truncated", attempts });
       return;
     }
@@ -103,11 +109,20 @@ export class Checkpointer {
 
   #attempt<T>(checkpoint: () => T): T | undefined {
     try {
-      return checkpoint();
+      const result = checkpoint();
+      this.#lastFailure = undefined;
+      return result;
     } catch (error) {
       if (isFailedFlush(error)) this.#options.onFatal(error);
-      else this.#options.onEvent({ kind: "checkpoint-failed", code: sqliteCode(error) ?? "unknown" });
+      else this.#tellFailure(sqliteCode(error) ?? "unknown");
       return undefined;
     }
+  }
+
+  /** Once, not after each group for as long as it lasts. */
+  #tellFailure(code: string): void {
+    if (code === this.#lastFailure) return;
+    this.#lastFailure = code;
+    this.#options.onEvent({ kind: "checkpoint-failed", code });
   }
 }

@@ -3,15 +3,14 @@ import Database from "better-sqlite3";
 export type Connection = Database.Database;
 export type Statement = Database.Statement;
 
-/** How long a connection waits for another process before it gives up, milliseconds. */
+/** How long a connection waits for another process before it gives up, milliseconds, unless told otherwise. */
 export const BUSY_TIMEOUT_MS = 5000;
 
-/** A connection to an existing store that is in WAL mode already. */
-export function connect(file: string, use: "read" | "write"): Connection {
-  const db = new Database(file, { fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+/** A connection to an existing store. */
+export function connect(file: string, busyTimeoutMs: number): Connection {
+  const db = new Database(file, { fileMustExist: true, timeout: busyTimeoutMs });
   try {
     configure(db);
-    if (use === "read") db.pragma("query_only = ON");
     return db;
   } catch (error) {
     db.close();

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, linkSync, openSync, rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
 import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure } from "./connection.ts";
-import { flushDirectoryOf, flushFile } from "./files.ts";
+import { flushFile, publish } from "./files.ts";
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 /**
@@ -24,20 +24,22 @@ export function createStore(file: string): void {
     }
     flushFile(draft);
     try {
-      linkSync(draft, file);
+      publish(draft, file);
     } catch (error) {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
     }
   } finally {
     for (const end of ["", "-wal", "-shm"]) rmSync(draft + end, { force: true });
   }
-  flushDirectoryOf(file);
 }
 
 /** Brings an older store, or an empty new one, to this version: wholly or not at all. */
 export function migrate(db: Connection): void {
+  const versionNow = () => Number(db.pragma("user_version", { simple: true }));
+  if (versionNow() >= SCHEMA_VERSION) return;
   const run = db.transaction(() => {
-    const version = Number(db.pragma("user_version", { simple: true }));
+    // Once more under the lock: another process may have been faster.
+    const version = versionNow();
     if (version >= SCHEMA_VERSION) return;
     for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
     if (version === 0) {

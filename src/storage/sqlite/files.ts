@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, statSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export interface StoreFiles {
@@ -28,6 +28,21 @@ export function flushFile(file: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Gives a finished draft its name, durably. Throws EEXIST where there is such a file already. */
+export function publish(draft: string, file: string): void {
+  try {
+    linkSync(draft, file);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    // Some file systems have no links; there, a second one that does the same at the same moment would win.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(String(code)) || sizeOf(file) !== undefined) {
+      throw error;
+    }
+    renameSync(draft, file);
+  }
+  flushDirectoryOf(file);
 }
 
 /** Makes a file's name as durable as its content (D1). */

@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { StorageOpenError } from "../open-error.ts";
 import { hangBell } from "./bell.ts";
-import { type Connection, connect } from "./connection.ts";
+import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure, connect } from "./connection.ts";
 import { createStore, migrate } from "./create.ts";
 import { flushDirectoryOf, flushFile, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
 import { inspectStore, openError } from "./inspect.ts";
@@ -23,6 +23,8 @@ export interface SqliteStorageOptions {
   readonly maxWaiting?: number;
   /** Bytes of sealed values that may wait at a time. 64 MiB by default. */
   readonly maxWaitingBytes?: number;
+  /** How long a write waits for another process's; then it fails STORE_BUSY. 5 s by default. */
+  readonly busyTimeoutMs?: number;
   readonly onEvent?: (event: StoreEvent) => void;
   /** Called when a flush failed or the writer broke. Must end the process, which is what it does by default. */
   readonly onFatal?: (reason: string) => void;
@@ -32,6 +34,7 @@ export interface SqliteStorageOptions {
 export async function openSqliteStorage(options: SqliteStorageOptions): Promise<SqliteStorage> {
   const files = storeFiles(options.dataDir);
   const { file, bellFile } = files;
+  const { busyTimeoutMs = BUSY_TIMEOUT_MS } = options;
   let db: Connection | undefined;
   try {
     if (inspectStore(options.dataDir) === undefined) {
@@ -40,14 +43,14 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
       createStore(file);
     }
     hangBell(bellFile);
-    bringUpToDate(file);
-    db = connect(file, "read");
+    db = connectForReading(file, busyTimeoutMs);
     const reader = new Reader(db);
     const identity = { storeId: reader.storeId(), schemaVersion: SCHEMA_VERSION };
     settle(files);
     const channel = await ThreadChannel.open({
       file,
       bellFile,
+      busyTimeoutMs,
       maxWaiting: options.maxWaiting ?? 4096,
       maxWaitingBytes: options.maxWaitingBytes ?? 64 * 1024 * 1024,
       onEvent: options.onEvent ?? (() => {}),
@@ -60,14 +63,19 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
   }
 }
 
-function bringUpToDate(file: string): void {
-  const db = connect(file, "write");
+/** Brings the store up to date first: a restored copy is not in WAL mode yet. */
+function connectForReading(file: string, busyTimeoutMs: number): Connection {
+  const db = connect(file, busyTimeoutMs);
   try {
-    // A restored copy is not in WAL mode yet.
     db.pragma("journal_mode = WAL");
+    configure(db);
     migrate(db);
-  } finally {
+    assertDurable(db);
+    db.pragma("query_only = ON");
+    return db;
+  } catch (error) {
     db.close();
+    throw error;
   }
 }
 
@@ -77,10 +85,7 @@ function bringUpToDate(file: string): void {
  * lives until that is flushed.
  */
 function settle({ file, walFile }: StoreFiles): void {
-  if (sizeOf(walFile) !== undefined) {
-    flushFile(walFile);
-    chmodSync(walFile, 0o600);
-  }
+  if (sizeOf(walFile) !== undefined) flushFile(walFile);
   flushDirectoryOf(file);
 }
 

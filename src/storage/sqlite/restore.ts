@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { constants, copyFileSync, linkSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, mkdirSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
 import { StorageOpenError } from "../open-error.ts";
 import type { Head } from "../records.ts";
 import { configure } from "./connection.ts";
-import { flushDirectoryOf, flushFile, sizeOf, storeFiles } from "./files.ts";
+import { flushFile, publish, sizeOf, storeFiles } from "./files.ts";
 import { inspectFile, openError } from "./inspect.ts";
 
 export interface RestoredStore {
@@ -28,12 +28,12 @@ export function restoreStoreFile(backupFile: string, dataDir: string): RestoredS
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     copyFileSync(backupFile, draft, constants.COPYFILE_EXCL);
+    chmodSync(draft, 0o600);
     const { storeId } = inspectFile(draft, size, 0);
     const epoch = startNewEpoch(draft);
     const { head } = inspectFile(draft, size, 0);
     flushFile(draft);
-    linkSync(draft, file);
-    flushDirectoryOf(file);
+    publish(draft, file);
     return { storeId, head: { ...head, epoch } };
   } catch (error) {
     throw openError(backupFile, error);

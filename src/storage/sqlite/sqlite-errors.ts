@@ -27,7 +27,8 @@ export function toSlotsError(error: unknown): SlotsError {
       retryAfterMs: 1000,
     });
   }
-  if (code.startsWith("SQLITE_FULL")) {
+  // The WAL's index can't grow: the same lack of room under another name.
+  if (/^SQLITE_(?:FULL|IOERR_SHMSIZE)/.test(code)) {
     return new SlotsError("DISK_FULL", "no room is left for the store", { ...cause, retryAfterMs: 5000 });
   }
   if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code)) {

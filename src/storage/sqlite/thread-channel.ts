@@ -16,6 +16,7 @@ import type {
 export interface ThreadChannelOptions {
   readonly file: string;
   readonly bellFile: string;
+  readonly busyTimeoutMs: number;
   /** Writes that may wait for an answer at a time. */
   readonly maxWaiting: number;
   /** Bytes of values that may wait at a time. */
@@ -63,7 +64,8 @@ export class ThreadChannel implements CommitChannel {
   static async open(options: ThreadChannelOptions): Promise<ThreadChannel> {
     const { port1, port2 } = new MessageChannel();
     const script = import.meta.url.endsWith(".ts") ? "./writer-thread.ts" : "./writer-thread.js";
-    const data: WriterThreadData = { file: options.file, bellFile: options.bellFile, port: port2 };
+    const { file, bellFile, busyTimeoutMs } = options;
+    const data: WriterThreadData = { file, bellFile, busyTimeoutMs, port: port2 };
     const worker = new Worker(new URL(script, import.meta.url), {
       workerData: data,
       transferList: [port2],
@@ -139,8 +141,8 @@ export class ThreadChannel implements CommitChannel {
     switch (message.kind) {
       case "answers": {
         const answers = deserialize(message.bytes) as NumberedAnswer[];
-        if (message.committed) for (const ring of this.#rings) ring();
         for (const { id, answer } of answers) this.#settle(id, answer);
+        if (message.committed) for (const ring of this.#rings) ring();
         return;
       }
       case "event":

@@ -6,6 +6,7 @@ import type { StoreEvent } from "./store-event.ts";
 export interface WriterThreadData {
   readonly file: string;
   readonly bellFile: string;
+  readonly busyTimeoutMs: number;
   readonly port: MessagePort;
 }
 

@@ -2,16 +2,15 @@ import { closeSync, futimesSync, openSync } from "node:fs";
 import { deserialize, serialize } from "node:v8";
 import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { Checkpointer } from "./checkpointer.ts";
-import { BUSY_TIMEOUT_MS, type Connection, connect } from "./connection.ts";
+import { type Connection, connect } from "./connection.ts";
 import { GroupWriter } from "./group-writer.ts";
 import { sqliteCode } from "./sqlite-errors.ts";
 import type { FromWriter, NumberedRequest, ToWriter, WriterThreadData } from "./thread-messages.ts";
 
 /** Bounds one transaction, and with it how long the first of a group waits for the last. */
 const MAX_GROUP = 512;
-const MAX_GROUP_BYTES = 16 * 1024 * 1024;
 
-const { file, bellFile, port } = workerData as WriterThreadData;
+const { file, bellFile, busyTimeoutMs, port } = workerData as WriterThreadData;
 
 function post(message: FromWriter): void {
   port.postMessage(message);
@@ -21,11 +20,12 @@ function serve(db: Connection): void {
   const writer = new GroupWriter(db);
   const bell = openSync(bellFile, "r+");
   const checkpointer = new Checkpointer(db, {
-    busyTimeoutMs: BUSY_TIMEOUT_MS,
+    busyTimeoutMs,
     onEvent: (event) => post({ kind: "event", event }),
     onFatal: fail,
   });
-  const waiting: { readonly bytes: number; readonly items: readonly NumberedRequest[] }[] = [];
+  const waiting: NumberedRequest[] = [];
+  let scheduled = false;
   let closing = false;
   let failed = false;
 
@@ -38,10 +38,7 @@ function serve(db: Connection): void {
   function take(message: ToWriter): void {
     switch (message.kind) {
       case "writes":
-        waiting.push({ bytes: message.bytes.length, items: deserialize(message.bytes) as NumberedRequest[] });
-        return;
-      case "stats":
-        post({ kind: "stats", stats: writer.stats });
+        waiting.push(...(deserialize(message.bytes) as NumberedRequest[]));
         return;
       case "close":
         closing = true;
@@ -56,21 +53,14 @@ function serve(db: Connection): void {
     for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
       take(next.message as ToWriter);
     }
-    const group: NumberedRequest[] = [];
-    let bytes = 0;
-    while (waiting.length > 0 && group.length < MAX_GROUP && bytes < MAX_GROUP_BYTES) {
-      const batch = waiting.shift()!;
-      group.push(...batch.items);
-      bytes += batch.bytes;
-    }
-    return group;
+    return waiting.splice(0, MAX_GROUP);
   }
 
   function runGroup(group: readonly NumberedRequest[]): void {
     const outcome = writer.run(group.map(({ request }) => request));
     const { committed } = outcome;
     const bytes = serialize(group.map(({ id }, index) => ({ id, answer: outcome.answers[index] })));
-    post({ kind: "answers", bytes, committed });
+    post({ kind: "answers", bytes, committed, stats: writer.stats });
     if (committed) ring(bell);
     checkpointer.afterGroup(outcome.erased);
   }
@@ -84,19 +74,29 @@ function serve(db: Connection): void {
     port.close();
   }
 
-  port.on("message", (message: ToWriter) => {
+  /** One group a turn, so that the timers of checkpoints get theirs under any load. */
+  function turn(): void {
+    scheduled = false;
+    if (failed) return;
     try {
-      take(message);
-      while (!failed) {
-        const group = nextGroup();
-        if (group.length === 0) break;
-        runGroup(group);
-      }
-      if (closing && !failed) stop();
+      const group = nextGroup();
+      if (group.length > 0) runGroup(group);
+      else if (closing) stop();
+      if (group.length > 0) schedule();
     } catch (error) {
       // Whatever it is: who waits for this group must never be told that all is well (D5).
       fail(error);
     }
+  }
+
+  function schedule(): void {
+    if (!scheduled) setImmediate(turn);
+    scheduled = true;
+  }
+
+  port.on("message", (message: ToWriter) => {
+    take(message);
+    schedule();
   });
   post({ kind: "ready" });
   // A process that was killed may have left destroyed values in the WAL.
@@ -112,7 +112,7 @@ function ring(bell: number): void {
 }
 
 try {
-  serve(connect(file, "write"));
+  serve(connect(file, busyTimeoutMs));
 } catch (error) {
   post({
     kind: "not-opened",

@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// Plain JavaScript that any Node can read: it says what is wrong before anything newer, or anything native, is loaded.
+import { existsSync } from "node:fs";
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+// From source, types are stripped by Node itself; what is published is plain JavaScript.
+const source = new URL("../src/main.ts", import.meta.url);
+const fromSource = existsSync(source);
+const [needsMajor, needsMinor] = fromSource ? [24, 0] : [22, 15];
+
+if (major < needsMajor || (major === needsMajor && minor < needsMinor)) {
+  console.error(
+    `slots: needs Node ${needsMajor}.${needsMinor} or later, and this is ${process.version}. ` +
+      (fromSource
+        ? "Run 'npm ci', then 'npm start' or 'npx slots': they use the Node in node_modules/.bin."
+        : "Install a newer Node."),
+  );
+  process.exit(1);
+}
+
+await import(fromSource ? source.href : new URL("../dist/src/main.js", import.meta.url).href);

@@ -1,0 +1,46 @@
+import { randomBytes } from "node:crypto";
+import { open, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Revision } from "../domain/numbers.ts";
+import type { Call } from "./call.ts";
+import type { Core } from "./core.ts";
+import { recorded } from "./recorded.ts";
+
+export interface BackupPiece {
+  readonly chunk: Uint8Array<ArrayBuffer>;
+  /** On the first piece alone. */
+  readonly totalBytes?: bigint;
+  readonly revision?: Revision;
+  readonly epoch?: string;
+}
+
+const PIECE_BYTES = 256 * 1024;
+
+/** A consistent copy of the store, sealed as it is, while reads and writes go on (D6). Needs `admin`. */
+export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiece, void, void> {
+  await recorded(core, call, {}, async () => {
+    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    await core.audit.listed(call);
+  });
+  const file = join(core.scratchDirectory, `backup-${randomBytes(8).toString("hex")}.tmp`);
+  try {
+    const { revision, epoch } = await core.storage.backupTo(file);
+    const { size } = await stat(file);
+    const handle = await open(file, "r");
+    try {
+      let first = true;
+      for (let at = 0; first || at < size; ) {
+        call.signal.throwIfAborted();
+        const chunk = new Uint8Array(Math.min(PIECE_BYTES, size - at));
+        const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
+        at += bytesRead;
+        yield first ? { chunk, totalBytes: BigInt(size), revision, epoch } : { chunk };
+        first = false;
+      }
+    } finally {
+      await handle.close();
+    }
+  } finally {
+    await rm(file, { force: true });
+  }
+}

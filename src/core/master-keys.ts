@@ -1,0 +1,165 @@
+import { SlotsError } from "../domain/errors.ts";
+import type { SecretName } from "../domain/names.ts";
+import type { Revision } from "../domain/numbers.ts";
+import type { Call } from "./call.ts";
+import { Change, retriesExhausted } from "./change.ts";
+import type { Core } from "./core.ts";
+import { recorded } from "./recorded.ts";
+
+export interface ListedKey {
+  readonly keyId: string;
+  readonly primary: boolean;
+  readonly loaded: boolean;
+  readonly wrappedCount: bigint;
+  /** Unix milliseconds. */
+  readonly createTime: number;
+}
+
+export interface RotationStep {
+  readonly keyId: string;
+  readonly doneCount: bigint;
+  readonly totalCount: bigint;
+  readonly complete: boolean;
+}
+
+const REWRAPPED_A_BATCH = 256;
+
+/** The master keys: which there are, the change from one to another, and the end of one. */
+export class KeyManager {
+  readonly #core: Core;
+  #rotating = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  list(call: Call): Promise<readonly ListedKey[]> {
+    const { storage, keyring, authorizer, opened, audit } = this.#core;
+    return recorded(this.#core, call, {}, async () => {
+      authorizer.requireAdmin(opened.sync(), call.identity.principal);
+      const keys = storage.masterKeys().map(({ keyId, primary, createTime }) => ({
+        keyId,
+        primary,
+        loaded: keyring.has(keyId),
+        wrappedCount: storage.countWrappedBy(keyId),
+        createTime,
+      }));
+      await audit.listed(call);
+      return keys;
+    });
+  }
+
+  /**
+   * Makes a loaded key the primary, then rewraps whatever another key wraps, a batch at a time; no value is read
+   * and no read waits. A rotation that was cut goes on where it stood when it is asked for again: what is left
+   * to do is in the store, not in this process.
+   */
+  async *rotate(call: Call, keyId: string): AsyncGenerator<RotationStep, void, void> {
+    const core = this.#core;
+    const primaryId = await recorded(core, call, { subject: keyId }, async () => {
+      core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+      if (this.#rotating) {
+        throw new SlotsError("STORE_BUSY", "a rotation of the master key is under way", {
+          retryAfterMs: 5000,
+        });
+      }
+      return this.#makePrimary(call, keyId);
+    });
+    this.#rotating = true;
+    try {
+      const others = core.storage.masterKeys().filter((key) => key.keyId !== primaryId);
+      let total = 0n;
+      for (const key of others) total += core.storage.countWrappedBy(key.keyId);
+      yield { keyId: primaryId, doneCount: 0n, totalCount: total, complete: false };
+      await this.#rewrapStoreKeys(primaryId);
+      let done = 0n;
+      for (const key of others.filter((other) => core.keyring.has(other.keyId))) {
+        for await (const rewrapped of this.#rewrapAll(call, key.keyId)) {
+          done += BigInt(rewrapped);
+          yield { keyId: primaryId, doneCount: done, totalCount: total, complete: false };
+        }
+      }
+      yield { keyId: primaryId, doneCount: done, totalCount: total, complete: true };
+    } finally {
+      this.#rotating = false;
+    }
+  }
+
+  retire(call: Call, keyId: string): Promise<{ readonly revision: Revision }> {
+    const core = this.#core;
+    return recorded(core, call, { subject: keyId }, async () => {
+      core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+      const result = await new Change(core, call).commit(
+        { kind: "retire-master-key", keyId },
+        { subject: keyId },
+      );
+      if (result === "moved") throw retriesExhausted("" as SecretName);
+      return { revision: result.revision };
+    });
+  }
+
+  async #makePrimary(call: Call, wanted: string): Promise<string> {
+    const { keyring, storage, now } = this.#core;
+    const { storeId } = storage.identity;
+    const today = storage.masterKeys().find((key) => key.primary)?.keyId;
+    const others = keyring.keyIds.filter((id) => id !== today);
+    const keyId = wanted === "" ? (others.length === 1 ? others[0] : undefined) : wanted;
+    if (keyId === undefined) {
+      throw new SlotsError(
+        "KEY_NOT_LOADED",
+        others.length === 0
+          ? "no other master key is loaded; add one to the key file and restart, then rotate"
+          : "several other master keys are loaded; name the one that is to be the primary",
+      );
+    }
+    if (!keyring.has(keyId)) {
+      throw new SlotsError(
+        "KEY_NOT_LOADED",
+        `the master key ${keyId} is not loaded; add it to the key file and restart`,
+        {
+          metadata: { keyId },
+        },
+      );
+    }
+    keyring.setPrimary(keyId);
+    if (keyId !== today) {
+      const key = keyring.masterKeyRecord(storeId, keyId, now());
+      const result = await new Change(this.#core, call).commit(
+        { kind: "set-primary-key", key },
+        { subject: keyId },
+      );
+      if (result === "moved") throw retriesExhausted("" as SecretName);
+    }
+    return keyId;
+  }
+
+  async #rewrapStoreKeys(primaryId: string): Promise<void> {
+    const { keyring, storage } = this.#core;
+    const { storeId } = storage.identity;
+    const old = storage.storeKeys().filter((record) => record.keyId !== primaryId);
+    await storage.putStoreKeys(old.map((record) => keyring.rewrapStoreKey(storeId, record)));
+  }
+
+  async *#rewrapAll(call: Call, keyId: string): AsyncGenerator<number, void, void> {
+    const { keyring, storage } = this.#core;
+    const { storeId } = storage.identity;
+    for (let after: string | undefined; ; ) {
+      call.signal.throwIfAborted();
+      const page = storage.listWrappedBy(keyId, after, REWRAPPED_A_BATCH);
+      const items = page.rows.flatMap((row) => {
+        const { name, slot, versionId } = row;
+        try {
+          return [{ name, slot, versionId, ...keyring.rewrap({ storeId, name, slot, versionId }, row) }];
+        } catch (error) {
+          // A damaged record stays as it is and keeps its key from being retired; the others go on.
+          if (error instanceof SlotsError && error.code === "DATA_LOSS") return [];
+          throw error;
+        }
+      });
+      yield await storage.rewrap(items);
+      if (page.next === undefined) return;
+      after = page.next;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}

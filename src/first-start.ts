@@ -1,0 +1,91 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { makeToken } from "./core/tokens.ts";
+import type { Keyring } from "./crypto/keyring.ts";
+import { hashToken, parseToken, type Token } from "./crypto/tokens.ts";
+import { ROOT_PRINCIPAL } from "./domain/access.ts";
+import { STORE_KEY_PURPOSES, type StoreKeyPurpose } from "./domain/sealed-record.ts";
+import { StartError } from "./settings.ts";
+import type { Storage } from "./storage/storage.ts";
+
+/** Lets the store know the keys that are loaded, and makes the store's own keys where there are none yet. */
+export async function introduceKeys(
+  storage: Storage,
+  keyring: Keyring,
+  now: number,
+): Promise<Record<StoreKeyPurpose, Uint8Array>> {
+  const { storeId } = storage.identity;
+  const known = new Set(storage.masterKeys().map(({ keyId }) => keyId));
+  const order = [keyring.primaryId, ...keyring.keyIds.filter((id) => id !== keyring.primaryId)];
+  const unknown = order.filter((id) => !known.has(id));
+  await storage.addMasterKeys(unknown.map((id) => keyring.masterKeyRecord(storeId, id, now)));
+
+  const records = new Map(storage.storeKeys().map((record) => [record.purpose, record]));
+  for (const purpose of STORE_KEY_PURPOSES) {
+    if (records.has(purpose)) continue;
+    // Another process may be starting on the same new store: whichever record is there in the end counts.
+    await storage.putStoreKeys([keyring.createStoreKey(storeId, purpose).record]);
+    const record = storage.storeKeys().find((each) => each.purpose === purpose);
+    if (record !== undefined) records.set(purpose, record);
+  }
+  const open = (purpose: StoreKeyPurpose): Uint8Array => {
+    const record = records.get(purpose);
+    if (record === undefined)
+      throw new StartError(`the store has no key '${purpose}'; restore it from a backup`);
+    return keyring.openStoreKey(storeId, record);
+  };
+  return { audit: open("audit"), "request-digest": open("request-digest") };
+}
+
+/**
+ * Makes the admin token of a store that has no token yet. The file comes first: a start that is cut in between
+ * finds it and goes on with it, while a token that only the store knew could never be used.
+ */
+export async function makeAdminToken(
+  storage: Storage,
+  dataDir: string,
+  now: number,
+): Promise<string | undefined> {
+  if (storage.listTokens(undefined, 1).tokens.length > 0) return undefined;
+  const file = join(dataDir, "admin.token");
+  const made = makeToken(
+    { principal: ROOT_PRINCIPAL, groups: [], comment: "made at first start", expireTime: undefined },
+    now,
+  );
+  const token = existsSync(file) ? readAdminToken(file) : made.token;
+  if (token === made.token) await writeOwnersFile(file, `${token}\n`);
+  await storage.commit({
+    commitId: randomBytes(16),
+    time: now,
+    principal: ROOT_PRINCIPAL,
+    rpc: "FirstStart",
+    mutation: { kind: "create-token", token: { ...made.record, hash: hashToken(token) } },
+  });
+  return file;
+}
+
+function readAdminToken(file: string): Token {
+  const token = parseToken(readFileSync(file, "utf8").trim());
+  if (token === undefined)
+    throw new StartError(`${file} holds no token, and the store has none: remove the file and start again`);
+  return token;
+}
+
+/** A file of mode 0600 that was not there before, safe on disk. */
+async function writeOwnersFile(file: string, text: string): Promise<void> {
+  const handle = await open(file, "wx", 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  const directory = await open(dirname(file), "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,275 @@
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { FileAuditLog } from "./audit/file-audit-log.ts";
+import { RefusalCounter } from "./audit/refusal-counter.ts";
+import { Auditor } from "./core/auditor.ts";
+import { Authenticator } from "./core/authenticator.ts";
+import { Authorizer } from "./core/authorizer.ts";
+import { completeAudit } from "./core/complete-audit.ts";
+import { Core } from "./core/core.ts";
+import { KeyManager } from "./core/master-keys.ts";
+import { OpenedSecrets } from "./core/opened-secrets.ts";
+import { Keyring } from "./crypto/keyring.ts";
+import { createMasterKeyFile } from "./crypto/master-key-file.ts";
+import {
+  environmentProvider,
+  fileProvider,
+  loadMasterKeys,
+  type MasterKeyProvider,
+  systemdProvider,
+} from "./crypto/master-key-providers.ts";
+import { RequestDigester } from "./crypto/request-digest.ts";
+import { introduceKeys, makeAdminToken } from "./first-start.ts";
+import type { Logger } from "./log.ts";
+import { JwtVerifier } from "./server/identity/jwt.ts";
+import { readJwtIssuers } from "./server/identity/jwt-issuers.ts";
+import { ConcurrencyLimit, FailedLogins } from "./server/limits.ts";
+import { isLoopback, type ListenAddress, parseListenAddress } from "./server/listener.ts";
+import { Metrics } from "./server/metrics.ts";
+import { SlotsServer } from "./server/slots-server.ts";
+import { createTls, type Tls } from "./server/tls/tls.ts";
+import { type Settings, StartError } from "./settings.ts";
+import { inspectStore } from "./storage/sqlite/inspect.ts";
+import { openSqliteStorage } from "./storage/sqlite/open.ts";
+import type { Storage } from "./storage/storage.ts";
+import { VERSION } from "./version.ts";
+
+/** A server that runs. */
+export interface RunningServer {
+  /** As in the ready line. */
+  readonly address: string;
+  /** Reads TLS files again. */
+  reload(): void;
+  /** Ends in order within 5 s. */
+  stop(): Promise<void>;
+}
+
+const PROGRESS_MS = 5_000;
+const STOP_GRACE_MS = 4_000;
+const PRUNE_EVERY_MS = 10 * 60 * 1000;
+
+/** Puts the parts together and starts them. The only place that knows all of them. */
+export async function serve(settings: Settings, log: Logger): Promise<RunningServer> {
+  const listen = checkedListenAddress(settings);
+  const dataDir = resolve(settings["data-dir"]);
+  makeDataDir(dataDir);
+  const keyring = new Keyring(await loadMasterKeys(providers(settings, dataDir, log)));
+  const inspection = inspectStore(dataDir);
+  if (inspection !== undefined) {
+    for (const keyId of keyring.admit(inspection.storeId, inspection.masterKeys)) {
+      log.warn({ keyId }, "a master key of the store is not loaded; what it still wraps can't be read");
+    }
+  }
+  const tls = tlsOf(settings, log);
+
+  const storage = await openSqliteStorage({
+    dataDir,
+    maxWaiting: settings["write-queue"],
+    onEvent: (event) => log.info(event, "store"),
+  });
+  const now = Date.now;
+  const storeKeys = await introduceKeys(storage, keyring, now());
+  if (settings["new-epoch"]) log.info({ epoch: await storage.newEpoch() }, "a new epoch began");
+  const tokenFile = await makeAdminToken(storage, dataDir, now());
+  if (tokenFile !== undefined) {
+    log.info(
+      `made ${join(dataDir, "master.key")} and ${tokenFile}: for production move both off this machine's data ` +
+        "directory (see docs/operating.md), and start with --master-key-file or --master-key-credential",
+    );
+  }
+
+  const metrics = new Metrics(storage);
+  const authenticator = new Authenticator({ storage, now, ...jwtOf(settings, log) });
+  const opened = new OpenedSecrets({ storage, keyring, maxBytes: settings["cache-bytes"] });
+  let auditor: Auditor | undefined;
+  const auditLog = await FileAuditLog.open({
+    directory: resolve(settings["audit-dir"] ?? join(dataDir, "audit")),
+    storeKey: storeKeys.audit,
+    anchor: (anchor) => storage.putAuditAnchors([anchor]),
+    covered: () => auditor?.covered() ?? storage.head().revision,
+    sync: settings["audit-sync"],
+    segmentBytes: settings["audit-segment-bytes"],
+    reserveBytes: settings["audit-reserve-bytes"],
+    onState: (state, cause) =>
+      log[state === "ok" || state === "closed" ? "info" : "warn"]({ state, cause: messageOf(cause) }, "audit log"),
+    onAnchorError: (cause) => log.warn({ cause: messageOf(cause) }, "an audit anchor could not be kept"),
+  });
+  const completed = await completeAudit(storage, auditLog, now);
+  if (completed > 0) log.info({ completed }, "completed the audit log of a process that was killed");
+  auditor = new Auditor(auditLog, () => storage.head().revision);
+
+  const core = new Core({
+    storage,
+    keyring,
+    digester: new RequestDigester(storeKeys["request-digest"]),
+    opened,
+    authenticator,
+    authorizer: new Authorizer(storage),
+    audit: auditor,
+    auditLog,
+    limits: {
+      maxValueBytes: settings["max-value-bytes"],
+      maxSlotsPerSecret: settings["max-slots-per-secret"],
+    },
+    scratchDirectory: dataDir,
+    now,
+    progressMs: PROGRESS_MS,
+    version: VERSION,
+  });
+  tls?.onRevocation(() => core.bell.ring("all"));
+
+  const strangers = new RefusalCounter(auditLog);
+  const server = new SlotsServer({
+    core,
+    keys: new KeyManager(core),
+    strangers,
+    listen,
+    tls,
+    failedLogins: new FailedLogins({
+      burst: settings["failed-logins-burst"],
+      perSecond: settings["failed-logins-per-second"],
+      now,
+    }),
+    calls: limit(settings["max-calls-per-identity"], "TOO_MANY_CALLS"),
+    watches: limit(settings["max-watches-per-identity"], "TOO_MANY_WATCHES"),
+    connections: limit(settings["max-connections-per-address"], "TOO_MANY_CALLS"),
+    features: tls === undefined ? [] : ["tls"],
+    maxStreamsPerConnection: settings["max-streams-per-connection"],
+    maxMessageBytes: settings["max-message-bytes"],
+    slowConsumerMs: settings["slow-consumer-seconds"] * 1000,
+    onCall: (rpc, code, millis) => metrics.call(rpc, code, millis),
+    onInternalError: (rpc, error) =>
+      log.error({ rpc, error: messageOf(error), stack: stackOf(error) }, "internal error"),
+    onConnectionRefused: (address) => metrics.connectionRefused(address),
+  });
+  const pruning = setInterval(() => void prune(storage, settings, log), PRUNE_EVERY_MS);
+  pruning.unref();
+  const metricsServer = await metrics.listen(settings["metrics-listen"]);
+  const address = await server.start().catch((error: NodeJS.ErrnoException) => {
+    throw new StartError(
+      `can't listen on ${settings.listen}: ${error.code === "EADDRINUSE" ? "the address is in use; choose another with --listen" : error.message}`,
+    );
+  });
+
+  return {
+    address,
+    reload: () => tls?.reload(),
+    stop: async () => {
+      clearInterval(pruning);
+      metricsServer?.close();
+      await server.stop(STOP_GRACE_MS);
+      core.close();
+      tls?.close();
+      await strangers.flush();
+      await auditLog.close();
+      await storage.close();
+    },
+  };
+}
+
+function checkedListenAddress(settings: Settings): ListenAddress {
+  const address = parseListenAddress(settings.listen);
+  if (address === undefined)
+    throw new StartError(`--listen: '${settings.listen}' must be HOST:PORT, [IPV6]:PORT or unix:PATH`);
+  if (!isLoopback(address) && settings["tls-cert"] === undefined && !settings["tls-at-proxy"]) {
+    throw new StartError(
+      `--listen: ${settings.listen} can be reached from other machines, and TLS is off: give --tls-cert and ` +
+        "--tls-key, or say --tls-at-proxy when a proxy of yours ends TLS",
+    );
+  }
+  return address;
+}
+
+function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    if (!statSync(dataDir).isDirectory()) throw new Error("is not a directory");
+  } catch (error) {
+    throw new StartError(`--data-dir: can't use ${dataDir}: ${messageOf(error)}`);
+  }
+}
+
+function providers(settings: Settings, dataDir: string, log: Logger): readonly MasterKeyProvider[] {
+  const given: MasterKeyProvider[] = [];
+  const {
+    "master-key-file": file,
+    "master-key-env": variable,
+    "master-key-credential": credential,
+  } = settings;
+  if (file !== undefined) given.push(fileProvider(resolve(file)));
+  if (variable !== undefined) given.push(environmentProvider(variable));
+  if (credential !== undefined) given.push(systemdProvider(credential));
+  if (given.length > 0) return given;
+  const standard = join(dataDir, "master.key");
+  if (!existsSync(standard)) {
+    if (existsSync(join(dataDir, "store.db"))) {
+      throw new StartError(
+        `${standard} is missing and the store in ${dataDir} can't be opened without it: put it back, or say where ` +
+          "it is with --master-key-file, --master-key-env or --master-key-credential",
+      );
+    }
+    createMasterKeyFile(standard);
+    log.debug({ file: standard }, "made a master key");
+  }
+  return [fileProvider(standard)];
+}
+
+function tlsOf(settings: Settings, log: Logger): Tls | undefined {
+  const { "tls-cert": certFile, "tls-key": keyFile, "tls-client-ca": caFile, "tls-crl": crlFile } = settings;
+  const when = settings["tls-client-certificates"] ?? (caFile === undefined ? "none" : "optional");
+  if (certFile === undefined || keyFile === undefined) {
+    if ((certFile ?? keyFile ?? caFile ?? crlFile) !== undefined) {
+      throw new StartError(
+        "--tls-cert and --tls-key are needed together, and before any other --tls- setting",
+      );
+    }
+    return undefined;
+  }
+  if (when !== "none" && caFile === undefined) {
+    throw new StartError("--tls-client-certificates: needs --tls-client-ca, the authorities that sign them");
+  }
+  try {
+    return createTls({
+      certFile,
+      keyFile,
+      ...(caFile === undefined ? {} : { caFile }),
+      ...(crlFile === undefined ? {} : { crlFile }),
+      clientCertificates: when,
+      report: (level, message) => log[level](message),
+    });
+  } catch (error) {
+    throw new StartError(`TLS: ${messageOf(error)}`);
+  }
+}
+
+function jwtOf(settings: Settings, log: Logger): { jwt?: JwtVerifier } {
+  const file = settings["jwt-issuers"];
+  if (file === undefined) return {};
+  try {
+    const issuers = readJwtIssuers(file, readFileSync(file, "utf8"));
+    return { jwt: new JwtVerifier({ issuers, report: (level, message) => log[level](message) }) };
+  } catch (error) {
+    throw new StartError(`--jwt-issuers: ${messageOf(error)}`);
+  }
+}
+
+function limit(max: number, reason: "TOO_MANY_CALLS" | "TOO_MANY_WATCHES"): ConcurrencyLimit {
+  return new ConcurrencyLimit({ max, reason, retryAfterMs: 1000 });
+}
+
+async function prune(storage: Storage, settings: Settings, log: Logger): Promise<void> {
+  const now = Date.now();
+  try {
+    await storage.prune(now - settings["change-retention-hours"] * 3_600_000, now);
+  } catch (error) {
+    log.warn({ cause: messageOf(error) }, "old change records could not be pruned; it is tried again");
+  }
+}
+
+function messageOf(error: unknown): string | undefined {
+  return error === undefined ? undefined : error instanceof Error ? error.message : String(error);
+}
+
+function stackOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.stack : undefined;
+}

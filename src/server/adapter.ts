@@ -1,0 +1,171 @@
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type {
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  sendUnaryData,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Call } from "../core/call.ts";
+import { SlotsError } from "../domain/errors.ts";
+import { ServerCall } from "./server-call.ts";
+import { grpcStatus, toSlotsError } from "./status.ts";
+import { writeMessage } from "./write-message.ts";
+
+/** A message that was encoded once for many; its bytes are shared and must not be written to. */
+export type Encoded = Uint8Array;
+
+type UnaryHandler<I extends DescMessage, O extends DescMessage> = (
+  request: MessageShape<I>,
+  call: Call,
+) => Promise<MessageInitShape<O> | Encoded>;
+type StreamHandler<I extends DescMessage, O extends DescMessage> = (
+  request: MessageShape<I>,
+  call: Call,
+) => AsyncIterable<MessageInitShape<O> | Encoded>;
+
+/** One handler for each RPC of a service; an RPC without one does not compile. */
+export type Handlers<S extends DescService> = {
+  [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary<infer I, infer O>
+    ? UnaryHandler<I, O>
+    : S["method"][K] extends DescMethodServerStreaming<infer I, infer O>
+      ? StreamHandler<I, O>
+      : never;
+};
+
+/** What stands between the wire and the handlers. */
+export interface Gate {
+  /** Who is it? Throws UNAUTHENTICATED, or RESOURCE_EXHAUSTED when a bound is reached. */
+  enter(call: ServerCall): Promise<Call> | Call;
+  /** Told of each call that ended, with what it failed with; never of a value. */
+  ended(call: ServerCall, error: SlotsError | undefined): void;
+  /** A stream ends with this when it is aborted; undefined when the caller went away. */
+  readonly stopping: AbortSignal;
+  /** How long one write may stay unflushed, milliseconds (W13). */
+  readonly slowConsumerMs: number;
+}
+
+type RawUnary = ServerUnaryCall<Buffer, Buffer>;
+type RawStream = ServerWritableStream<Buffer, Buffer>;
+
+/**
+ * Bytes in, bytes out: grpc-js would answer INTERNAL for a message that does not decode, so it is given nothing
+ * to decode. That also lets the order of checks be the contract's: authenticate, then decode.
+ */
+export function serviceDefinition(service: DescService): ServiceDefinition {
+  const same = (bytes: Buffer) => bytes;
+  return Object.fromEntries(
+    service.methods.map((method) => [
+      method.localName,
+      {
+        path: `/${service.typeName}/${method.name}`,
+        requestStream: method.methodKind === "bidi_streaming",
+        responseStream: method.methodKind !== "unary",
+        requestSerialize: same,
+        requestDeserialize: same,
+        responseSerialize: same,
+        responseDeserialize: same,
+      },
+    ]),
+  );
+}
+
+export function serviceImplementation<S extends DescService>(
+  service: S,
+  handlers: Handlers<S>,
+  gate: Gate,
+): UntypedServiceImplementation {
+  const byName = handlers as Record<
+    string,
+    UnaryHandler<DescMessage, DescMessage> & StreamHandler<DescMessage, DescMessage>
+  >;
+  return Object.fromEntries(
+    service.methods.map((method) => {
+      const handler = byName[method.localName];
+      if (handler === undefined) throw new Error(`no handler for ${method.name}`);
+      return [
+        method.localName,
+        method.methodKind === "server_streaming"
+          ? (raw: RawStream) => void serveStream(method, handler, raw, gate)
+          : (raw: RawUnary, answer: sendUnaryData<Buffer>) =>
+              void serveUnary(method, handler, raw, answer, gate),
+      ];
+    }),
+  );
+}
+
+async function serveUnary(
+  method: DescMethod,
+  handler: UnaryHandler<DescMessage, DescMessage>,
+  raw: RawUnary,
+  answer: sendUnaryData<Buffer>,
+  gate: Gate,
+): Promise<void> {
+  const call = new ServerCall(method.name, raw);
+  try {
+    const entered = gate.enter(call);
+    // Awaiting what is there already would cost every call a turn of the microtask queue.
+    const known = entered instanceof Promise ? await entered : entered;
+    const response = await handler(decode(method.input, raw.request), known);
+    const bytes = encode(method.output, response);
+    gate.ended(call, undefined);
+    answer(null, bytes);
+  } catch (thrown) {
+    const error = toSlotsError(thrown);
+    gate.ended(call, error);
+    answer(grpcStatus(error));
+  }
+}
+
+async function serveStream(
+  method: DescMethod,
+  handler: StreamHandler<DescMessage, DescMessage>,
+  raw: RawStream,
+  gate: Gate,
+): Promise<void> {
+  const call = new ServerCall(method.name, raw);
+  const stop = () => call.abort(gate.stopping.reason);
+  gate.stopping.addEventListener("abort", stop, { once: true });
+  try {
+    if (gate.stopping.aborted) stop();
+    const known = await gate.enter(call);
+    const request = decode(method.input, raw.request);
+    for await (const message of handler(request, known)) {
+      if (call.signal.aborted) break;
+      await writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs);
+      if (call.signal.aborted) break;
+    }
+    if (call.signal.aborted) throw call.signal.reason;
+    gate.ended(call, undefined);
+    raw.end();
+  } catch (thrown) {
+    const error = toSlotsError(thrown);
+    gate.ended(call, error);
+    raw.emit("error", grpcStatus(error));
+  } finally {
+    gate.stopping.removeEventListener("abort", stop);
+  }
+}
+
+function decode(schema: DescMessage, bytes: Uint8Array) {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (cause) {
+    // The decoder's own message may quote what was sent; the caller is told only that it did not decode.
+    throw new SlotsError("MALFORMED_REQUEST", "the request is not a valid message of this RPC", { cause });
+  }
+}
+
+function encode(schema: DescMessage, message: MessageInitShape<DescMessage> | Encoded): Buffer {
+  const bytes = message instanceof Uint8Array ? message : toBinary(schema, create(schema, message));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

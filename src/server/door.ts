@@ -1,0 +1,92 @@
+import type { StrangerLog } from "../core/auditor.ts";
+import type { Authenticator } from "../core/authenticator.ts";
+import { unauthenticated } from "../core/authenticator.ts";
+import type { Call, Identity } from "../core/call.ts";
+import type { OpenedSecrets } from "../core/opened-secrets.ts";
+import { SlotsError } from "../domain/errors.ts";
+import { type ConcurrencyLimit, type FailedLogins, peerAddress } from "./limits.ts";
+import type { RawCall, ServerCall } from "./server-call.ts";
+import type { ClientCertificate } from "./tls/tls.ts";
+
+export interface DoorOptions {
+  readonly authenticator: Authenticator;
+  readonly opened: OpenedSecrets;
+  readonly strangers: StrangerLog;
+  readonly failedLogins: FailedLogins;
+  readonly calls: ConcurrencyLimit;
+  readonly watches: ConcurrencyLimit;
+  /** The identity of a call's client certificate, where TLS asks for one. */
+  readonly clientCertificate: (raw: RawCall) => ClientCertificate | undefined;
+}
+
+/** Finds out who calls, and holds callers to their bounds. Everything behind it has a principal. */
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #leave = new WeakMap<ServerCall, () => void>();
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+  }
+
+  enter(call: ServerCall): Call | Promise<Call> {
+    const peer = call.raw.getPeer();
+    try {
+      const identity = this.#identify(call);
+      if (!(identity instanceof Promise)) return this.#admit(call, peer, identity);
+      return identity.then(
+        (known) => this.#admit(call, peer, known),
+        (error: unknown) => this.#turnAway(peer, error),
+      );
+    } catch (error) {
+      return this.#turnAway(peer, error);
+    }
+  }
+
+  left(call: ServerCall): void {
+    this.#leave.get(call)?.();
+  }
+
+  #identify(call: ServerCall): Identity | Promise<Identity> {
+    const { authenticator, opened, clientCertificate } = this.#options;
+    const certificate = clientCertificate(call.raw);
+    const bearer = bearerOf(call.raw);
+    return authenticator.authenticate(opened.sync(), { bearer, certificate });
+  }
+
+  #admit(call: ServerCall, peer: string, identity: Identity): Call {
+    const { calls, watches } = this.#options;
+    const limit = call.rpc.startsWith("Watch") ? watches : calls;
+    this.#leave.set(call, limit.enter(identity.principal.name));
+    return {
+      rpc: call.rpc,
+      peer,
+      identity,
+      get signal() {
+        return call.signal;
+      },
+    };
+  }
+
+  /** Refuses, counts and records; who failed too often is told to wait, and learns nothing else. */
+  #turnAway(peer: string, error: unknown): never {
+    if (!(error instanceof SlotsError) || error.code !== "UNAUTHENTICATED") throw error;
+    const { failedLogins, strangers } = this.#options;
+    const address = peerAddress(peer);
+    strangers.refused(address, error.code);
+    failedLogins.check(address);
+    failedLogins.failed(address);
+    throw error;
+  }
+}
+
+/** What follows `Bearer `; undefined when there is no authorization at all. Anything else is no identity. */
+function bearerOf(raw: RawCall): string | undefined {
+  const headers = raw.metadata.get("authorization");
+  const [header] = headers;
+  if (header === undefined) return undefined;
+  // Two headers would leave open which one counts.
+  if (headers.length > 1 || typeof header !== "string") throw unauthenticated();
+  const match = /^bearer +([!-~]+) *$/i.exec(header);
+  if (match?.[1] === undefined) throw unauthenticated();
+  return match[1];
+}

@@ -1,0 +1,123 @@
+import { chmod, rm } from "node:fs/promises";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { addressGroup, type ConcurrencyLimit } from "./limits.ts";
+
+/** Where to listen. */
+export type ListenAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; undefined for anything else. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  if (text.startsWith("unix:")) {
+    const path = text.slice("unix:".length);
+    return path === "" ? undefined : { kind: "unix", path };
+  }
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port > 65_535 ? undefined : { kind: "tcp", host, port };
+}
+
+/** Whether only this machine can reach it. */
+export function isLoopback(address: ListenAddress): boolean {
+  if (address.kind === "unix") return true;
+  const host = address.host.toLowerCase();
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+export interface ListenerOptions {
+  readonly address: ListenAddress;
+  readonly connections: ConcurrencyLimit;
+  readonly accept: (socket: Socket) => void;
+  /** Told of each connection that is turned away. */
+  readonly refused: (address: string) => void;
+}
+
+/** Accepts connections itself, so that how many one address holds is bounded before any of them costs much. */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Resolves with the address in use, which names the port that was free when port 0 was asked for. */
+  async listen(): Promise<string> {
+    const { address } = this.#options;
+    if (address.kind === "tcp") {
+      await this.#bind(() => this.#server.listen({ host: address.host, port: address.port, backlog: 4096 }));
+      const bound = this.#server.address();
+      const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
+      return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
+    }
+    await removeStaleSocket(address.path);
+    // The file must never be there with other rights, not even for a moment.
+    const mask = process.umask(0o177);
+    try {
+      await this.#bind(() => this.#server.listen(address.path));
+    } finally {
+      process.umask(mask);
+    }
+    await chmod(address.path, 0o600);
+    return `unix:${address.path}`;
+  }
+
+  /** Stops to accept; connections go on. */
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Ends what is left. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #bind(listen: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.once("listening", () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", () => {});
+        resolve();
+      });
+      listen();
+    });
+  }
+
+  #accept(socket: Socket): void {
+    const address = socket.remoteAddress ?? "unix";
+    const leave = this.#options.connections.tryEnter(addressGroup(address));
+    if (leave === undefined) {
+      socket.destroy();
+      this.#options.refused(address);
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      leave();
+    });
+    // Without a listener a reset connection would end the process.
+    socket.on("error", () => {});
+    this.#options.accept(socket);
+  }
+}
+
+/** A socket that nobody answers on is left over from a process that was killed. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const state = await new Promise<"live" | "stale" | "none">((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve("live");
+    });
+    probe.once("error", (error: NodeJS.ErrnoException) =>
+      resolve(error.code === "ECONNREFUSED" ? "stale" : "none"),
+    );
+  });
+  if (state === "stale") await rm(path, { force: true });
+}

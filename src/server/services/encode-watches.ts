@@ -1,0 +1,118 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  WatchSecretResponseSchema,
+  WatchSlotsResponseSchema,
+  AbsentReason as WireReason,
+} from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import type { AbsentReason, WatchSecretEvent, WatchSlotsEvent } from "../../core/watch-events.ts";
+import type { SecretValue } from "../../domain/secret-value.ts";
+import type { SlotRow } from "../../storage/records.ts";
+import type { Encoded } from "../adapter.ts";
+import { timestamp } from "../convert.ts";
+
+const WIRE_REASON = {
+  "not-existing": WireReason.NOT_EXISTING,
+  "no-enabled-slot": WireReason.NO_ENABLED_SLOT,
+} as const satisfies Record<AbsentReason, WireReason>;
+
+interface Shared {
+  readonly revision: bigint;
+  readonly resumeToken: string;
+  readonly bytes: Encoded;
+}
+
+/** Encodes watch events; one that carries a value once for all the streams that it goes to. */
+export class WatchEncoder {
+  readonly #current = new WeakMap<SecretValue, Shared>();
+  readonly #slots = new WeakMap<SecretValue, Shared>();
+
+  secret(message: WatchSecretEvent): Encoded {
+    const { epoch, revision, resumeToken, event } = message;
+    if (event.kind !== "current") {
+      return toBinary(
+        WatchSecretResponseSchema,
+        create(WatchSecretResponseSchema, { epoch, revision, resumeToken, event: secretEvent(event) }),
+      );
+    }
+    return shared(this.#current, event.value, revision, resumeToken, () =>
+      toBinary(
+        WatchSecretResponseSchema,
+        create(WatchSecretResponseSchema, { epoch, revision, resumeToken, event: secretEvent(event) }),
+      ),
+    );
+  }
+
+  slots(message: WatchSlotsEvent): Encoded {
+    const { epoch, revision, resumeToken = "", event } = message;
+    const encode = () =>
+      toBinary(
+        WatchSlotsResponseSchema,
+        create(WatchSlotsResponseSchema, { epoch, revision, resumeToken, event: slotsEvent(event) }),
+      );
+    return event.kind === "slot" ? shared(this.#slots, event.value, revision, resumeToken, encode) : encode();
+  }
+}
+
+function shared(
+  known: WeakMap<SecretValue, Shared>,
+  value: SecretValue,
+  revision: bigint,
+  resumeToken: string,
+  encode: () => Encoded,
+): Encoded {
+  const last = known.get(value);
+  if (last?.revision === revision && last.resumeToken === resumeToken) return last.bytes;
+  const bytes = encode();
+  known.set(value, { revision, resumeToken, bytes });
+  return bytes;
+}
+
+type SecretInit = NonNullable<MessageInitShape<typeof WatchSecretResponseSchema>["event"]>;
+type SlotsInit = NonNullable<MessageInitShape<typeof WatchSlotsResponseSchema>["event"]>;
+
+function secretEvent(event: WatchSecretEvent["event"]): SecretInit {
+  switch (event.kind) {
+    case "current":
+      return { case: "current", value: { name: event.name, ...valueFields(event.slot, event.value) } };
+    case "absent":
+      return { case: "absent", value: { reason: WIRE_REASON[event.reason] } };
+    case "progress":
+      return { case: "progress", value: {} };
+    case "history-reset":
+      return { case: "historyReset", value: {} };
+    default:
+      return event satisfies never;
+  }
+}
+
+function slotsEvent(event: WatchSlotsEvent["event"]): SlotsInit {
+  switch (event.kind) {
+    case "begin":
+      return { case: "begin", value: { name: event.name } };
+    case "slot":
+      return { case: "slot", value: { name: event.name, ...valueFields(event.slot, event.value) } };
+    case "removed":
+      return { case: "removed", value: { name: event.name, slot: event.slot } };
+    case "absent":
+      return { case: "absent", value: { name: event.name, reason: WIRE_REASON[event.reason] } };
+    case "failed":
+      return { case: "failed", value: { name: event.name, slot: event.slot } };
+    case "synced":
+      return { case: "synced", value: {} };
+    case "progress":
+      return { case: "progress", value: {} };
+    case "history-reset":
+      return { case: "historyReset", value: {} };
+    default:
+      return event satisfies never;
+  }
+}
+
+function valueFields(slot: SlotRow, value: SecretValue) {
+  return {
+    slot: slot.slot,
+    value: value.reveal() as Uint8Array<ArrayBuffer>,
+    crc32c: value.crc32c,
+    createTime: timestamp(slot.createTime),
+  };
+}

@@ -1,0 +1,170 @@
+import type { Socket } from "node:net";
+import { type ConnectionInjector, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { Health } from "../../gen/ts/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../gen/ts/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/ts/grpc/reflection/v1alpha/reflection_pb.ts";
+import { AdminService } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
+import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import type { StrangerLog } from "../core/auditor.ts";
+import type { Core } from "../core/core.ts";
+import type { KeyManager } from "../core/master-keys.ts";
+import { SlotsError } from "../domain/errors.ts";
+import { type Gate, type Handlers, serviceDefinition, serviceImplementation } from "./adapter.ts";
+import { Door } from "./door.ts";
+import { HealthService } from "./health.ts";
+import type { ConcurrencyLimit, FailedLogins } from "./limits.ts";
+import { type ListenAddress, Listener } from "./listener.ts";
+import { Reflection } from "./reflection.ts";
+import { ServerCall } from "./server-call.ts";
+import { adminService } from "./services/admin-service.ts";
+import { secretService } from "./services/secret-service.ts";
+import { grpcStatus, toSlotsError } from "./status.ts";
+import type { CertifiedCall, ClientCertificate, Tls } from "./tls/tls.ts";
+
+export interface SlotsServerOptions {
+  readonly core: Core;
+  readonly keys: KeyManager;
+  readonly strangers: StrangerLog;
+  readonly listen: ListenAddress;
+  readonly tls: Tls | undefined;
+  readonly failedLogins: FailedLogins;
+  readonly calls: ConcurrencyLimit;
+  readonly watches: ConcurrencyLimit;
+  readonly connections: ConcurrencyLimit;
+  readonly features: readonly string[];
+  readonly maxStreamsPerConnection: number;
+  readonly maxMessageBytes: number;
+  readonly slowConsumerMs: number;
+  /** Told of each call that ended: its RPC, how it ended and how long it took, milliseconds. */
+  readonly onCall: (rpc: string, code: string, millis: number) => void;
+  /** An error that nobody foresaw. */
+  readonly onInternalError: (rpc: string, error: unknown) => void;
+  readonly onConnectionRefused: (address: string) => void;
+}
+
+const PING_AFTER_MS = 30_000;
+const PING_TIMEOUT_MS = 10_000;
+
+/** The gRPC server: services, health, reflection, and an orderly end. */
+export class SlotsServer {
+  readonly #options: SlotsServerOptions;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+  readonly #listener: Listener;
+  readonly #health: HealthService;
+  readonly #door: Door;
+  readonly #stopping = new AbortController();
+  readonly #running = new Map<ServerCall, number>();
+  #idle: (() => void) | undefined;
+
+  constructor(options: SlotsServerOptions) {
+    this.#options = options;
+    const { core, keys, tls } = options;
+    this.#door = new Door({
+      authenticator: core.authenticator,
+      opened: core.opened,
+      strangers: options.strangers,
+      failedLogins: options.failedLogins,
+      calls: options.calls,
+      watches: options.watches,
+      clientCertificate: (raw): ClientCertificate | undefined => tls?.clientCertificate(raw as CertifiedCall),
+    });
+    this.#server = new Server({
+      "grpc.max_receive_message_length": options.maxMessageBytes,
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
+      "grpc.keepalive_time_ms": PING_AFTER_MS,
+      "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
+      "grpc.enable_channelz": 0,
+    });
+    this.#health = new HealthService([SecretService.typeName, AdminService.typeName]);
+    this.#serve(SecretService, secretService(core, options.features));
+    this.#serve(AdminService, adminService(core, keys));
+    this.#server.addService(serviceDefinition(Health), this.#health.implementation());
+    this.#serveReflection();
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    // TLS is done before grpc-js sees a connection, so that certificates are judged in one place.
+    const inject = (socket: Socket) => this.#injector.injectConnection(socket);
+    this.#listener = new Listener({
+      address: options.listen,
+      connections: options.connections,
+      accept: tls?.acceptor(inject) ?? inject,
+      refused: options.onConnectionRefused,
+    });
+  }
+
+  /** Resolves with the address in use once calls are answered. */
+  async start(): Promise<string> {
+    const address = await this.#listener.listen();
+    this.#health.serving = true;
+    return address;
+  }
+
+  /**
+   * Ends in order: health says so, watches end with UNAVAILABLE, calls in flight are finished; what is not done
+   * after `graceMs` is cut.
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.#health.serving = false;
+    this.#listener.close();
+    this.#stopping.abort(
+      new SlotsError("DRAINING", "the server stops; connect again and resume", { retryAfterMs: 100 }),
+    );
+    this.#health.close();
+    const deadline = AbortSignal.timeout(graceMs);
+    const cut = new Promise<void>((resolve) =>
+      deadline.addEventListener("abort", () => resolve(), { once: true }),
+    );
+    const finished = new Promise<void>((resolve) => {
+      if (this.#running.size === 0) resolve();
+      else this.#idle = resolve;
+    });
+    await Promise.race([finished, cut]);
+    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await Promise.race([closed, cut]);
+    this.#server.forceShutdown();
+    this.#listener.destroy();
+  }
+
+  #serve<S extends typeof SecretService | typeof AdminService>(service: S, handlers: Handlers<S>): void {
+    this.#server.addService(
+      serviceDefinition(service),
+      serviceImplementation(service, handlers, this.#gate()),
+    );
+  }
+
+  #gate(): Gate {
+    return {
+      stopping: this.#stopping.signal,
+      slowConsumerMs: this.#options.slowConsumerMs,
+      enter: (call) => {
+        this.#running.set(call, performance.now());
+        return this.#door.enter(call);
+      },
+      ended: (call, error) => {
+        this.#door.left(call);
+        const since = this.#running.get(call) ?? performance.now();
+        this.#running.delete(call);
+        if (this.#running.size === 0) this.#idle?.();
+        if (error?.code === "INTERNAL") this.#options.onInternalError(call.rpc, error.cause ?? error);
+        this.#options.onCall(call.rpc, error?.code ?? "OK", performance.now() - since);
+      },
+    };
+  }
+
+  #serveReflection(): void {
+    const services = [SecretService, AdminService, Health, ServerReflection, ServerReflectionAlpha];
+    const authenticate = async (raw: ServerDuplexStream<Buffer, Buffer>) => {
+      const call = new ServerCall("ServerReflectionInfo", raw);
+      try {
+        await this.#door.enter(call);
+        this.#door.left(call);
+      } catch (error) {
+        throw grpcStatus(toSlotsError(error));
+      }
+    };
+    const implementation = new Reflection(services).implementation(authenticate);
+    for (const service of [ServerReflection, ServerReflectionAlpha]) {
+      this.#server.addService(serviceDefinition(service), implementation);
+    }
+  }
+}
