@@ -68,7 +68,6 @@ export class LogFolder {
 
 /** The real file system, whose writes fail at will. */
 export class FailingFiles implements AuditFileSystem {
-  readonly openSync = nodeFs.openSync;
   readonly closeSync = nodeFs.closeSync;
   readonly fsyncSync = nodeFs.fsyncSync;
   readonly fdatasyncSync = nodeFs.fdatasyncSync;
@@ -82,13 +81,21 @@ export class FailingFiles implements AuditFileSystem {
   syncError: string | undefined;
   /** Calls of writeSync. */
   writes = 0;
+  /** No room: a file that is there can be written over, but none grows and none is made. */
+  full = false;
 
   readonly writeSync = ((fd: number, bytes: Uint8Array, offset: number, length: number, position: number) => {
     this.writes += 1;
+    if (this.full) return writeInPlace(fd, bytes, offset, length, position);
     if (this.writeError === undefined) return nodeFs.writeSync(fd, bytes, offset, length, position);
     if (this.partial > 0) nodeFs.writeSync(fd, bytes, offset, Math.min(this.partial, length), position);
     throw failure(this.writeError);
   }) as typeof nodeFs.writeSync;
+
+  readonly openSync: typeof nodeFs.openSync = (path, flags, mode) => {
+    if (this.full && flags === "wx") throw failure("ENOSPC");
+    return nodeFs.openSync(path, flags, mode);
+  };
 
   readonly ftruncateSync: typeof nodeFs.ftruncateSync = (fd, length) => {
     if (this.truncateError !== undefined) throw failure(this.truncateError);
@@ -99,6 +106,19 @@ export class FailingFiles implements AuditFileSystem {
     if (this.syncError === undefined) nodeFs.fdatasync(fd, done);
     else setImmediate(() => done(failure(this.syncError!)));
   }) as typeof nodeFs.fdatasync;
+}
+
+/** As the system does it: what has room is written, and only the next call says that there is no more. */
+function writeInPlace(
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+): number {
+  const room = nodeFs.fstatSync(fd).size - position;
+  if (room <= 0) throw failure("ENOSPC");
+  return nodeFs.writeSync(fd, bytes, offset, Math.min(length, room), position);
 }
 
 function failure(code: string): Error {

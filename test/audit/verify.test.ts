@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Chain, chainKey } from "../../src/audit/chain.ts";
 import type { FindingKind } from "../../src/audit/finding.ts";
@@ -339,6 +340,31 @@ describe("S4: found with its position:", () => {
     expect(await findings()).toEqual([`anchor-mismatch@3:${lines.length}`]);
   });
 });
+
+test("no mixture of edits, drops, moves and repeats goes unnoticed", async () => {
+  const before = folder.lines(second());
+  const at = fc.nat({ max: before.length - 1 });
+  const edits = fc.oneof(
+    fc.record({ kind: fc.constant("edit" as const), at, to: fc.nat({ max: 150 }) }),
+    fc.record({ kind: fc.constant("drop" as const), at, to: fc.constant(0) }),
+    fc.record({ kind: fc.constantFrom("move" as const, "repeat" as const), at, to: at }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(edits, { minLength: 1, maxLength: 6 }), async (changes) => {
+      const lines = [...before];
+      for (const { kind, at, to } of changes) {
+        const line = lines[at];
+        if (line === undefined) continue;
+        if (kind === "edit") lines[at] = `${line.slice(0, to)}~${line.slice(to + 1)}`;
+        if (kind === "drop" || kind === "move") lines.splice(at, 1);
+        if (kind === "move" || kind === "repeat") lines.splice(to, 0, line);
+      }
+      folder.write(second(), lines);
+      expect((await folder.verify()).ok).toBe(lines.join() === before.join());
+    }),
+    { numRuns: 300 },
+  );
+}, 30_000);
 
 test("a chain without its key can't be checked, and that is no success", async () => {
   const report = await verifyAudit({ directory: folder.path, keyOfChain: () => undefined, anchors: [] });
