@@ -45,7 +45,8 @@ export class DriverProcess {
   ask(op: string, members: object, boundMs: number): Promise<Answer> {
     const id = this.#nextId++;
     const line = JSON.stringify({ id, op, ...members });
-    if (this.#verbose) process.stderr.write(`${this.title} < ${line}\n`);
+    if (this.#verbose)
+      process.stderr.write(`${this.title} < ${line.replace(/"token":"[^"]*"/, '"token":"..."')}\n`);
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       const timer = setTimeout(() => {

@@ -6,7 +6,7 @@ import {
   type MessageInitShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import {
   Metadata,
   Server,
@@ -18,6 +18,8 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { ErrorInfoSchema } from "../../../gen/ts/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../../gen/ts/google/rpc/status_pb.ts";
 import {
   SecretService,
   type WatchSlotsRequest,
@@ -168,18 +170,9 @@ export class ScriptedServer {
 function statusOf(error: unknown): { code: status; details: string; metadata: Metadata } {
   const { code, reason, message } =
     error instanceof Refusal ? error : { code: status.INTERNAL, reason: "", message: String(error) };
-  const info = new BinaryWriter().tag(1, 2).string(reason).tag(2, 2).string("secretslots");
-  info.tag(3, 2).fork().tag(1, 2).string("name").tag(2, 2).string("s").join();
-  const any = new BinaryWriter().tag(1, 2).string("type.googleapis.com/google.rpc.ErrorInfo");
-  any.tag(2, 2).bytes(info.finish());
-  const raw = new BinaryWriter()
-    .tag(1, 0)
-    .int32(code)
-    .tag(2, 2)
-    .string(message)
-    .tag(3, 2)
-    .bytes(any.finish());
+  const info = create(ErrorInfoSchema, { reason, domain: "secretslots", metadata: { name: "s" } });
+  const raw = create(StatusSchema, { code, message, details: [anyPack(ErrorInfoSchema, info)] });
   const metadata = new Metadata();
-  if (reason !== "") metadata.set("grpc-status-details-bin", Buffer.from(raw.finish()));
+  if (reason !== "") metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, raw)));
   return { code, details: message, metadata };
 }

@@ -8,8 +8,10 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { ErrorInfoSchema } from "../../../../gen/ts/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../../../gen/ts/google/rpc/status_pb.ts";
 import { AutoSlot, SecretService, SlotState } from "../../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import {
   base64,
@@ -49,23 +51,9 @@ function call<I extends DescMessage, O extends DescMessage>(
   });
 }
 
-/** The field of a message with this number that comes first, as bytes. */
-function field(message: Uint8Array, number: number): Uint8Array | undefined {
-  const reader = new BinaryReader(message);
-  while (reader.pos < reader.len) {
-    const [tag, wireType] = reader.tag();
-    if (tag === number) return reader.bytes();
-    reader.skip(wireType, tag);
-  }
-  return undefined;
-}
-
-/** google.rpc.Status holds in `details` (3) an Any whose `value` (2) is ErrorInfo with `reason` (1). */
 function reasonOf(status: Uint8Array | undefined): string {
-  const any = status && field(status, 3);
-  const info = any && field(any, 2);
-  const reason = info && field(info, 1);
-  return reason === undefined ? "" : new TextDecoder().decode(reason);
+  const { details } = fromBinary(StatusSchema, status ?? new Uint8Array());
+  return details.map((any) => anyUnpack(any, ErrorInfoSchema)).find(Boolean)?.reason ?? "";
 }
 
 function describe(error: unknown): DriverError {
