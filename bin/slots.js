@@ -18,4 +18,4 @@ if (major < needsMajor || (major === needsMajor && minor < needsMinor)) {
   process.exit(1);
 }
 
-await import(fromSource ? source.href : new URL("../dist/src/main.js", import.meta.url).href);
+await import(fromSource ? source.href : new URL("../src/main.js", import.meta.url).href);
