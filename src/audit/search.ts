@@ -1,4 +1,5 @@
 import { type FSWatcher, watch } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import { NewestRecords } from "./newest-records.ts";
 import { SegmentCursor } from "./segment-cursor.ts";
 import { listSegments, type SegmentName } from "./segment-name.ts";
@@ -208,6 +209,8 @@ async function latestOf(next: SegmentName | undefined): Promise<number> {
 
 const END = Buffer.from('"kind":"end"');
 const POLL_MS = 1000;
+/** A busy log rings thousands of times a second; one look at it takes all that came meanwhile. */
+const GATHER_MS = 25;
 
 /** Rings when a file of the folder changes, and once a second for file systems that don't tell. */
 class FolderBell {
@@ -234,6 +237,7 @@ class FolderBell {
 
   async rungSince(rings: number): Promise<void> {
     if (this.rings === rings) await this.#rung.promise;
+    await setTimeout(GATHER_MS);
   }
 
   close(): void {

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { AuditAnchor, AuditState } from "../../src/audit/audit-log.ts";
 import type { Revision } from "../../src/domain/numbers.ts";
-import { call, found } from "../contracts/audit.ts";
 import { FailingFiles, LogFolder, until } from "./file-log.ts";
+import { call, found } from "./records.ts";
 
 let folder: LogFolder;
 

@@ -3,8 +3,8 @@ import { appendFileSync, mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, found } from "../contracts/audit.ts";
 import { LogFolder, until } from "./file-log.ts";
+import { call, found } from "./records.ts";
 
 const MEBIBYTE = 1 << 20;
 let disk: string;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { MemoryAuditLog } from "../../src/audit/memory-audit-log.ts";
 import { RefusalCounter } from "../../src/audit/refusal-counter.ts";
-import { found } from "../contracts/audit.ts";
 import { until } from "./file-log.ts";
+import { found } from "./records.ts";
 
 const fields = async (log: MemoryAuditLog) => (await found(log)).map(({ fields }) => fields);
 const sum = (records: readonly Readonly<Record<string, unknown>>[]) =>

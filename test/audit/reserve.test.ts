@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileS
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AuditState } from "../../src/audit/audit-log.ts";
-import { call, found } from "../contracts/audit.ts";
 import { FailingFiles, LogFolder, until } from "./file-log.ts";
+import { call, found } from "./records.ts";
 
 const MEBIBYTE = 1 << 20;
 /** About 1 kB a record. */

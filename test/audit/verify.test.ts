@@ -14,8 +14,8 @@ import { Chain, chainKey } from "../../src/audit/chain.ts";
 import type { FindingKind } from "../../src/audit/finding.ts";
 import { bodyOf } from "../../src/audit/record-line.ts";
 import { verifyAudit } from "../../src/audit/verify.ts";
-import { call } from "../contracts/audit.ts";
 import { LogFolder, STORE_KEY } from "./file-log.ts";
+import { call } from "./records.ts";
 
 let original: LogFolder;
 let folder: LogFolder;

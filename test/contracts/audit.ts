@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { AuditCaller, AuditLog, AuditRecord, CallRecord } from "../../src/audit/audit-log.ts";
-import type { AuditFilter, LoggedRecord } from "../../src/audit/search.ts";
+import type { AuditLog, AuditRecord } from "../../src/audit/audit-log.ts";
+import type { AuditFilter } from "../../src/audit/search.ts";
+import { call, found, PAY, SHOP } from "../audit/records.ts";
 
 /** A log under test, and the means to make its writes fail. */
 export interface AuditHarness {
@@ -8,29 +9,6 @@ export interface AuditHarness {
   breakWrites(): void;
   repairWrites(): void;
   dispose(): Promise<void>;
-}
-
-export const PAY: AuditCaller = {
-  principal: "token:pay",
-  method: "token",
-  proofId: "tk_0123456789ab",
-  peer: "10.0.0.7:51234",
-};
-export const SHOP: AuditCaller = {
-  ...PAY,
-  principal: "spiffe://prod/shop",
-  method: "certificate",
-  proofId: "4a",
-};
-
-export function call(fields: Partial<CallRecord> = {}): CallRecord {
-  return { kind: "call", caller: PAY, rpc: "GetSecret", secret: "prod/db", slot: 5n, code: "OK", ...fields };
-}
-
-export async function found(log: AuditLog, filter: AuditFilter = {}): Promise<readonly LoggedRecord[]> {
-  const records: LoggedRecord[] = [];
-  for await (const record of log.search(filter)) records.push(record);
-  return records;
 }
 
 /** What every audit log does. */
