@@ -150,7 +150,7 @@ class ScriptedServer:
         self.calls: list[tuple[str, Any, str | None]] = []
         self.answer: Callable[[str, Any], Any] = self._unimplemented
         self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-        rpc.add_SecretServiceServicer_to_server(_Service(self), self._server)  # type: ignore[no-untyped-call]
+        rpc.add_SecretServiceServicer_to_server(_Service(self), self._server)  # type: ignore[abstract]
         if credentials is None:
             port = self._server.add_insecure_port(address)
         else:

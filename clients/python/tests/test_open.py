@@ -242,7 +242,7 @@ def test_unauthenticated_twice_ends_open_and_the_file_is_read_in_between(
 ) -> None:
     token_file = tmp_path / "token"
     token_file.write_text(" one\n")
-    seen: list[str | None] = []
+    seen: list[str | bytes | None] = []
 
     def serve() -> None:
         for _ in range(2):

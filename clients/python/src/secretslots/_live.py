@@ -48,7 +48,7 @@ class LiveSecrets(Secrets):
         """Returns when every name has a value; raises what ends the waiting otherwise."""
         begun = time.monotonic()
         with self._condition:
-            while not self._ready(time.monotonic() - begun):
+            while not self._ready(time.monotonic() - begun, timeout):
                 if self._refused is not None:
                     raise self._refused
                 waited = time.monotonic() - begun
@@ -59,19 +59,19 @@ class LiveSecrets(Secrets):
         if self._cache and self._heard:
             self._cache.flush()
 
-    def _ready(self, waited: float) -> bool:
+    def _ready(self, waited: float, timeout: float) -> bool:
         if self._refused is not None or not self._all_resolve():
             return False
         if self._heard:
             return True
         away = self._ended is not None and self._ended.code == "UNAVAILABLE"
-        return self._complete_cache and (away or waited >= _CACHE_AFTER)
+        return self._complete_cache and (away or waited >= min(_CACHE_AFTER, timeout))
 
     def _all_resolve(self) -> bool:
         return all(handle.state().top is not None for handle in self._handles.values())
 
     def _missing(self) -> SlotsError:
-        missing = [handle.state() for handle in self._handles.values() if handle.state().top is None or not self._heard]
+        missing = [handle.state() for handle in self._handles.values() if handle.state().top is None]
         contact = f"no contact with the server ({self._ended})" if self._ended else "no answer from the server"
         reasons = {"NOT_EXISTING": "does not exist", "NO_ENABLED_SLOT": "has no enabled slot", None: "is damaged"}
         why = [f"{state.name}: {reasons[state.absent] if self._heard else contact}" for state in missing]

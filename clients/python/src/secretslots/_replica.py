@@ -185,7 +185,8 @@ def _sealed(name: str, pending: _Pending, previous: SecretState | None, synced: 
     records = tuple(sorted(pending.records.values(), key=lambda record: record.slot))
     empty: AbsentReason = "NOT_EXISTING" if pending.rebuilt else "NO_ENABLED_SLOT"
     absent = None if records else pending.absent or empty
-    revision = pending.revision
+    # An event cannot be newer than the revision that the server closes it with; W14 leans on that one.
+    revision = min(pending.revision, synced.revision)
     if previous is not None and previous.epoch == synced.epoch:
         if pending.rebuilt and previous.absent == absent and _same_records(previous.records, records):
             return previous

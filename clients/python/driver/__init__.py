@@ -1,0 +1,1 @@
+"""The conformance driver of test/conformance/PROTOCOL.md."""
