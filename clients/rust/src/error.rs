@@ -216,5 +216,5 @@ fn describe(message: &str, source: &(dyn std::error::Error + 'static)) -> String
 fn chain<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |&error: &&'a (dyn std::error::Error + 'static)| error.source())
 }
