@@ -13,14 +13,10 @@ export class Administrator {
   }
 
   static async of(server: ServerProcess): Promise<Administrator> {
-    return new Administrator(
-      connect({
-        address: server.address,
-        token: await server.adminToken(),
-        timeoutMs: 30_000,
-        maxAttempts: 20,
-      }),
-    );
+    const { address, tls } = server;
+    const token = await server.adminToken();
+    const options = { address, token, timeoutMs: 30_000, maxAttempts: 20 };
+    return new Administrator(connect({ ...options, ...(tls && { tls: { ca: tls.caCert } }) }));
   }
 
   async createToken(principal: string): Promise<{ token: string; id: string }> {
@@ -33,13 +29,13 @@ export class Administrator {
   }
 
   /** Lets a principal do exactly these actions on the names; none takes its policy away. */
-  grant(principal: string, names: string, actions: readonly string[]): Promise<void> {
+  grant(policyName: string, principal: string, names: string, actions: readonly string[]): Promise<void> {
     const change = this.#turn.then(async () => {
       const { policies, etag } = await this.client.admin.listPolicies({});
-      const others = policies.filter(({ name }) => name !== principal);
+      const others = policies.filter(({ name }) => name !== policyName);
       const policy = {
-        name: principal,
-        principals: [`token:${principal}`],
+        name: policyName,
+        principals: [principal],
         rules: [{ names: [names], actions: actions.map((action) => Action[action as keyof typeof Action]) }],
       };
       await this.client.admin.applyPolicies({

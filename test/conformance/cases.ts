@@ -24,6 +24,8 @@ export type Case = {
   readonly id: string;
   /** Its own server, which the steps may kill, instead of the one that all share. */
   readonly ownServer?: boolean;
+  /** Its own server, with TLS; `$ca`, `$cert` and `$certKey` are the client's files. */
+  readonly tls?: boolean;
   /** Runs on stubs drivers too. */
   readonly stubs?: boolean;
   readonly steps: readonly Step[];

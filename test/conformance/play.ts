@@ -13,8 +13,8 @@ export type Outcomes = Map<string, Error | undefined>;
 /** A server and the runner's hand on it. */
 export type Stage = { readonly server: ServerProcess; administrator: Administrator };
 
-export async function openStage(): Promise<Stage> {
-  const server = await ServerProcess.start();
+export async function openStage(options: { tls?: boolean } = {}): Promise<Stage> {
+  const server = await ServerProcess.start(options);
   return { server, administrator: await Administrator.of(server) };
 }
 
@@ -28,7 +28,8 @@ export async function closeStage({ server, administrator }: Stage): Promise<void
  * server is killed once for all. A driver that fails a step is out of the case.
  */
 export async function play(one: Case, drivers: readonly DriverProcess[], shared: Stage): Promise<Outcomes> {
-  const stage = one.ownServer ? await openStage() : shared;
+  const own = one.ownServer === true || one.tls === true;
+  const stage = own ? await openStage({ tls: one.tls === true }) : shared;
   const outcomes: Outcomes = new Map();
   try {
     const token = await stage.server.adminToken();
@@ -44,6 +45,10 @@ export async function play(one: Case, drivers: readonly DriverProcess[], shared:
         key: KEY,
         otherKey: OTHER_KEY,
       });
+      const { tls } = stage.server;
+      if (tls !== undefined) {
+        scope.variables.set("ca", tls.caCert).set("cert", tls.clientCert).set("certKey", tls.clientKey);
+      }
       scope.variables.set("tokenFile", join(folder, "token"));
       scope.variables.set("cacheFile", join(folder, "cache"));
       actors.push({ driver, scope, folder, administrator: () => stage.administrator, background: undefined });
@@ -51,7 +56,7 @@ export async function play(one: Case, drivers: readonly DriverProcess[], shared:
     await stepByStep(one, actors, stage, outcomes);
     await Promise.all(actors.map(leave));
   } finally {
-    if (one.ownServer) await closeStage(stage);
+    if (own) await closeStage(stage);
   }
   return outcomes;
 }
@@ -76,7 +81,10 @@ async function stepByStep(
   };
 
   await forAll("connect", (actor) =>
-    runDriverStep({ op: "connect", address: "$address", token: "$admin" }, actor),
+    runDriverStep(
+      { op: "connect", address: "$address", token: "$admin", ...(stage.server.tls && { ca: "$ca" }) },
+      actor,
+    ),
   );
   for (const [i, step] of one.steps.entries()) {
     if (isDriverStep(step)) await forAll(`step ${i + 1}`, (actor) => runDriverStep(step, actor));

@@ -1,26 +1,47 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { type TlsInitFiles, tlsInit } from "../../src/cli/tls-init.ts";
 import { REPOSITORY } from "./manifest.ts";
 
 const READY_BOUND_MS = 60_000;
+/** Small, so that many servers start fast. */
+const AUDIT_RESERVE_BYTES = 1024 * 1024;
+
+/** Who the client certificate of a server with TLS stands for. */
+export const CLIENT_IDENTITY = "spiffe://conformance/client";
 
 /** A real server in its own data directory, which can be killed and started again on the same port. */
 export class ServerProcess {
   readonly folder: string;
   #child: ChildProcess | undefined;
   #port = 0;
+  #tls: TlsInitFiles | undefined;
 
   private constructor(folder: string) {
     this.folder = folder;
   }
 
-  static async start(): Promise<ServerProcess> {
+  static async start({ tls = false } = {}): Promise<ServerProcess> {
     const server = new ServerProcess(await mkdtemp(join(tmpdir(), "slots-conformance-")));
+    if (tls) await server.renewCertificates();
     await server.start();
     return server;
+  }
+
+  /** The files of a server with TLS; their paths stay, their content may be renewed. */
+  get tls(): TlsInitFiles | undefined {
+    return this.#tls;
+  }
+
+  /** A new authority, and certificates by it, in the place of the old ones. */
+  async renewCertificates(): Promise<void> {
+    const dir = join(this.folder, "tls");
+    await rm(dir, { recursive: true, force: true });
+    await mkdir(dir);
+    this.#tls = await tlsInit({ dir, client: CLIENT_IDENTITY });
   }
 
   get address(): string {
@@ -34,6 +55,11 @@ export class ServerProcess {
   /** Resolves when the server says that it listens. */
   async start(...flags: string[]): Promise<void> {
     const args = ["serve", "--data-dir", join(this.folder, "data"), "--listen", this.address, ...flags];
+    args.push("--audit-reserve-bytes", String(AUDIT_RESERVE_BYTES));
+    if (this.#tls !== undefined) {
+      const { serverCert, serverKey, caCert } = this.#tls;
+      args.push("--tls-cert", serverCert, "--tls-key", serverKey, "--tls-client-ca", caCert);
+    }
     const child = spawn(process.execPath, [join(REPOSITORY, "bin/slots.js"), ...args], {
       cwd: this.folder,
       stdio: ["ignore", "pipe", "pipe"],

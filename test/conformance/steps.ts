@@ -5,7 +5,7 @@ import type { Administrator } from "./administrator.ts";
 import type { DriverStep, RunnerStep } from "./cases.ts";
 import type { Answer, DriverProcess } from "./driver-process.ts";
 import { difference, type Scope } from "./scope.ts";
-import type { ServerProcess } from "./server-process.ts";
+import { CLIENT_IDENTITY, type ServerProcess } from "./server-process.ts";
 
 // Steps of the runner, by `do`. Names get the prefix of the driver and the case, as in driver steps.
 //
@@ -13,7 +13,7 @@ import type { ServerProcess } from "./server-process.ts";
 //   rotate {name, count, prefix}                 puts prefix1 ... prefixN into the next slots, one after the other
 //   disable, enable, destroy {name, slot}        delete {name}
 //   token {save, actions}                        makes a token that may do these on the case's names
-//   grant {actions}                              replaces what that token may do
+//   grant {actions, certificate?}                replaces what that token may do, or the client certificate
 //   revoke {token}                               token: the name it was saved as
 //   write {file, text}                           a file of the case; `$file:x` is its path
 //   corrupt {file}                               changes a byte in the middle
@@ -25,7 +25,8 @@ import type { ServerProcess } from "./server-process.ts";
 //   referenceCache {names}                       the TypeScript client opens with the case's cache file and closes
 //   readCache {name, value, slot}                the TypeScript client reads the case's cache file and finds this
 //   checkRepr {name, without}                    no printed form holds the value, and some say [secret]
-//   server {is: "started" | "killed" | "stopped" | "new-epoch"}   only with ownServer; once for all drivers
+//   server {is: "started" | "killed" | "stopped" | "new-epoch" | "new-certificates"}
+//                                                only on an own server; once for all drivers
 
 const ANSWER_BOUND_MS = 60_000;
 
@@ -90,6 +91,9 @@ export async function runServerStep(step: RunnerStep, server: ServerProcess): Pr
       return server.start("--new-epoch");
     case "killed":
       return server.end("SIGKILL");
+    case "new-certificates":
+      await server.renewCertificates();
+      return server.start();
     case "stopped":
       return server.end("SIGTERM");
     default:
@@ -140,14 +144,17 @@ const RUNNER_ACTIONS: Readonly<Record<string, RunnerAction>> = {
   token: async (step, actor) => {
     const principal = principalOf(actor);
     const { token, id } = await actor.administrator().createToken(principal);
-    await actor.administrator().grant(principal, `${actor.scope.prefix}/*`, step.actions as string[]);
+    await actor
+      .administrator()
+      .grant(principal, `token:${principal}`, `${actor.scope.prefix}/*`, step.actions as string[]);
     actor.scope.variables.set(text(step, "save"), token);
     actor.scope.variables.set(`${text(step, "save")}.id`, id);
   },
   grant: async (step, actor) => {
-    await actor
-      .administrator()
-      .grant(principalOf(actor), `${actor.scope.prefix}/*`, step.actions as string[]);
+    const name = principalOf(actor);
+    const principal = step.certificate === true ? CLIENT_IDENTITY : `token:${name}`;
+    const names = `${actor.scope.prefix}/*`;
+    await actor.administrator().grant(name, principal, names, step.actions as string[]);
   },
   revoke: async (step, actor) => {
     await actor.administrator().revokeToken(actor.scope.variable(`${text(step, "token")}.id`));

@@ -53,6 +53,7 @@ export async function callUnary<I extends DescMessage, O extends DescMessage>(
       continue;
     }
     if (error.code !== "UNAVAILABLE" || !retryable || failures >= policy.maxAttempts) throw error;
+    fresh = true;
     const wait = Math.max(error.retryDelayMs ?? 0, backoffMs(failures - 1));
     if (Date.now() + wait >= deadline) throw error;
     await sleep(wait, signal);
