@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -15,18 +16,18 @@ const (
 	// within 5 s of its restart. One draw of full jitter with the 10 s cap could miss that.
 	recentlyHeard = time.Minute
 	recentCap     = 2 * time.Second
-	// A stream that lived so long and caught up starts the backoff anew; one that fails right after it caught up
-	// must not be opened again ever so fast.
-	healthyAfter = 5 * time.Second
 )
 
 // backoff draws waits with full jitter: 0 to 100 ms, doubling with each failure up to a limit.
-type backoff struct{ failures int }
+type backoff struct {
+	failures int
+	base     time.Duration // 0 = 100 ms; tests shorten it
+}
 
 func (b *backoff) next(limit time.Duration) time.Duration {
 	most := limit
 	if b.failures < 10 { // 100 ms · 2^10 is past every limit
-		most = min(limit, backoffBase<<b.failures)
+		most = min(limit, cmp.Or(b.base, backoffBase)<<b.failures)
 	}
 	b.failures++
 	return rand.N(most + 1)

@@ -27,10 +27,16 @@ type timing struct {
 	silence      time.Duration // between messages; the server sends `progress` every 10 s
 	cacheGrace   time.Duration // open waits so long for the server before it uses the cache
 	cacheIdle    time.Duration // between cache writes for `progress` alone
+	backoff      time.Duration // the first wait
+	// A stream that lived so long and caught up starts the backoff anew; one that fails right after it caught up
+	// must not be opened again ever so fast.
+	healthy time.Duration
 }
 
 var defaultTiming = timing{
-	firstMessage: 20 * time.Second, silence: 40 * time.Second, cacheGrace: 2 * time.Second, cacheIdle: time.Minute,
+	firstMessage: 20 * time.Second, silence: 40 * time.Second, cacheGrace: 2 * time.Second,
+	cacheIdle: time.Minute,
+	backoff:   backoffBase,
 }
 
 // Connect makes a client without any network I/O. INVALID_ARGUMENT for options that can't be,

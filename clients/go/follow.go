@@ -37,7 +37,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		f.badToken = false
 		f.opening.failed(failure)
-		if caughtUp && time.Since(began) >= healthyAfter {
+		if caughtUp && time.Since(began) >= f.client.timing.healthy {
 			f.waits.reset()
 		}
 		sleep(ctx, max(failure.RetryAfter, f.waits.next(f.waitLimit(failure.Code))))

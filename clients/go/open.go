@@ -44,7 +44,7 @@ func (c *Client) Open(ctx context.Context, names []string, opts ...OpenOption) (
 	set := newSet(names, c.options.Logger)
 	f := &follower{
 		client: c, set: set, machine: newMachine(names), opening: newOpening(),
-		view: pb.WatchView_WATCH_VIEW_ALL_ENABLED,
+		waits: backoff{base: c.timing.backoff}, view: pb.WatchView_WATCH_VIEW_ALL_ENABLED,
 	}
 	if options.view == CurrentOnly {
 		f.view = pb.WatchView_WATCH_VIEW_CURRENT

@@ -53,6 +53,9 @@ type State struct {
 	slots    []slotEntry // ascending
 	// nothing is the answer when no slot resolves; made once, so that a failing read allocates nothing either.
 	nothing *Error
+	// What Current answers, made once: it is read far more often than it changes.
+	current    Version
+	currentErr error
 }
 
 func newState(name, epoch string, revision uint64, absent AbsentReason, entries []slotEntry) *State {
@@ -66,13 +69,14 @@ func newState(name, epoch string, revision uint64, absent AbsentReason, entries 
 		s.nothing = newError(codes.NotFound, ReasonNoEffectiveSlot, "%s has no enabled slot", name)
 	}
 	s.nothing.Metadata = map[string]string{"name": name}
+	s.current, s.currentErr = s.resolve(len(entries) - 1)
 	return s
 }
 
 func undeclaredState(name string) *State {
 	e := newError(codes.InvalidArgument, ReasonNameNotDeclared, "%q was not among the names of this set", name)
 	e.Metadata = map[string]string{"name": name}
-	return &State{name: name, nothing: e}
+	return &State{name: name, nothing: e, currentErr: e}
 }
 
 // failedSlot is the answer for a slot whose record does not open at the server. It is never skipped for a lower one.
@@ -104,7 +108,7 @@ func (s *State) Slots() []uint64 {
 }
 
 // Current returns the value in the enabled slot with the largest number.
-func (s *State) Current() (Version, error) { return s.resolve(len(s.slots) - 1) }
+func (s *State) Current() (Version, error) { return s.current, s.currentErr }
 
 // EffectiveAt returns the value in the enabled slot with the largest number at or below t.
 func (s *State) EffectiveAt(t uint64) (Version, error) {

@@ -25,7 +25,7 @@ func call[Req, Resp any](ctx context.Context, c *Client, request Req, method rpc
 	}
 	deadline, _ := ctx.Deadline()
 	var none Resp
-	var waits backoff
+	waits := backoff{base: c.timing.backoff}
 	reauthenticated := false
 	for attempt := 1; ; attempt++ {
 		to, err := c.prepare(ctx, reauthenticated)
