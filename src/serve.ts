@@ -29,6 +29,7 @@ import { Metrics } from "./server/metrics.ts";
 import { SlotsServer } from "./server/slots-server.ts";
 import { createTls, type Tls } from "./server/tls/tls.ts";
 import { type Settings, StartError } from "./settings.ts";
+import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { openSqliteStorage } from "./storage/sqlite/open.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -54,7 +55,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
   const dataDir = resolve(settings["data-dir"]);
   makeDataDir(dataDir);
   const keyring = new Keyring(await loadMasterKeys(providers(settings, dataDir, log)));
-  const inspection = inspectStore(dataDir);
+  const inspection = settings.engine === "memory" ? undefined : inspectStore(dataDir);
   if (inspection !== undefined) {
     for (const keyId of keyring.admit(inspection.storeId, inspection.masterKeys)) {
       log.warn({ keyId }, "a master key of the store is not loaded; what it still wraps can't be read");
@@ -62,11 +63,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
   }
   const tls = tlsOf(settings, log);
 
-  const storage = await openSqliteStorage({
-    dataDir,
-    maxWaiting: settings["write-queue"],
-    onEvent: (event) => log.info(event, "store"),
-  });
+  const storage = await storageOf(settings, dataDir, log);
   const now = Date.now;
   const storeKeys = await introduceKeys(storage, keyring, now());
   if (settings["new-epoch"]) log.info({ epoch: await storage.newEpoch() }, "a new epoch began");
@@ -91,7 +88,10 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
     segmentBytes: settings["audit-segment-bytes"],
     reserveBytes: settings["audit-reserve-bytes"],
     onState: (state, cause) =>
-      log[state === "ok" || state === "closed" ? "info" : "warn"]({ state, cause: messageOf(cause) }, "audit log"),
+      log[state === "ok" || state === "closed" ? "info" : "warn"](
+        { state, cause: messageOf(cause) },
+        "audit log",
+      ),
     onAnchorError: (cause) => log.warn({ cause: messageOf(cause) }, "an audit anchor could not be kept"),
   });
   const completed = await completeAudit(storage, auditLog, now);
@@ -178,6 +178,15 @@ function checkedListenAddress(settings: Settings): ListenAddress {
     );
   }
   return address;
+}
+
+async function storageOf(settings: Settings, dataDir: string, log: Logger): Promise<Storage> {
+  if (settings.engine === "memory") return openMemoryStorage();
+  return openSqliteStorage({
+    dataDir,
+    maxWaiting: settings["write-queue"],
+    onEvent: (event) => log.info(event, "store"),
+  });
 }
 
 function makeDataDir(dataDir: string): void {

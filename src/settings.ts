@@ -17,6 +17,11 @@ interface Setting {
  */
 export const SETTINGS = {
   "data-dir": { schema: path.default("./data"), value: "DIR", help: "where the store lives" },
+  engine: {
+    schema: z.enum(["sqlite", "memory"]).default("sqlite"),
+    value: "ENGINE",
+    help: "sqlite, or memory: keeps nothing after the end, for trials and tests",
+  },
   listen: {
     schema: z.string().default("127.0.0.1:50051"),
     value: "ADDRESS",
