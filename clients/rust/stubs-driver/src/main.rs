@@ -180,9 +180,10 @@ fn failure(code: &str, reason: &str, message: &str) -> Value {
 }
 
 fn status(status: Status) -> Value {
-    let info = status.get_details_error_info().unwrap_or_default();
-    let mut error = failure(&canonical(status.code()), &info.reason, status.message());
-    error["metadata"] = json!(info.metadata);
+    let info = status.get_details_error_info();
+    let reason = info.as_ref().map_or("", |info| info.reason.as_str());
+    let mut error = failure(&canonical(status.code()), reason, status.message());
+    error["metadata"] = json!(info.as_ref().map(|info| &info.metadata));
     error
 }
 
