@@ -30,13 +30,8 @@ export interface FailedLoginsOptions {
   readonly perSecond: number;
   /** Unix milliseconds. */
   readonly now: () => number;
-  /** Addresses remembered; each costs about 200 bytes. */
+  /** Addresses remembered; each costs about 150 bytes. */
   readonly maxAddresses?: number;
-}
-
-interface Bucket {
-  left: number;
-  at: number;
 }
 
 /**
@@ -46,49 +41,53 @@ interface Bucket {
  * client behind the same address as a bad one must get in. Guessing is hopeless without this limit, too.
  */
 export class FailedLogins {
-  readonly #options: FailedLoginsOptions;
+  readonly #now: () => number;
   readonly #maxAddresses: number;
-  /** Only addresses that failed lately, the one that failed longest ago first. */
-  readonly #buckets = new Map<string, Bucket>();
+  /** The time that one failure takes to be forgotten, milliseconds. */
+  readonly #each: number;
+  /** The time that as many as are free at once take. */
+  readonly #all: number;
+  /** When all failures of an address are forgotten; the one that failed longest ago first. */
+  readonly #clean = new Map<string, number>();
 
   constructor(options: FailedLoginsOptions) {
-    this.#options = options;
+    this.#now = options.now;
     this.#maxAddresses = options.maxAddresses ?? 50_000;
+    this.#each = 1000 / options.perSecond;
+    this.#all = this.#each * options.burst;
   }
 
   get addresses(): number {
-    return this.#buckets.size;
+    return this.#clean.size;
   }
 
   /** Throws RESOURCE_EXHAUSTED, TOO_MANY_FAILED_LOGINS, with the time after which one more try is free. */
   check(address: string): void {
-    const bucket = this.#buckets.get(addressGroup(address));
-    if (bucket === undefined) return;
-    const left = this.#leftIn(bucket);
-    if (left >= 1) return;
+    const wait = this.#owed(addressGroup(address)) + this.#each - this.#all;
+    if (wait <= 0) return;
     throw new SlotsError("TOO_MANY_FAILED_LOGINS", "too many failed logins from this address", {
-      retryAfterMs: Math.ceil(((1 - left) * 1000) / this.#options.perSecond),
+      retryAfterMs: Math.ceil(wait),
     });
   }
 
   failed(address: string): void {
     const group = addressGroup(address);
-    const bucket = this.#buckets.get(group);
-    const left = bucket === undefined ? this.#options.burst : this.#leftIn(bucket);
-    this.#buckets.delete(group);
-    this.#buckets.set(group, { left: Math.max(0, left - 1), at: this.#options.now() });
-    if (this.#buckets.size > this.#maxAddresses) this.#forgetOldest();
+    const owed = Math.min(this.#all, this.#owed(group) + this.#each);
+    this.#clean.delete(group);
+    this.#clean.set(group, this.#now() + owed);
+    if (this.#clean.size > this.#maxAddresses) this.#forgetOldest();
   }
 
-  #leftIn({ left, at }: Bucket): number {
-    const seconds = Math.max(0, this.#options.now() - at) / 1000;
-    return Math.min(this.#options.burst, left + seconds * this.#options.perSecond);
+  /** How long until all failures of a group are forgotten; bounded even when the clock was set back. */
+  #owed(group: string): number {
+    const clean = this.#clean.get(group);
+    return clean === undefined ? 0 : Math.min(this.#all, Math.max(0, clean - this.#now()));
   }
 
   /** Who fails from that many addresses can make us forget one; it then has its burst again, and no more. */
   #forgetOldest(): void {
-    for (const oldest of this.#buckets.keys()) {
-      this.#buckets.delete(oldest);
+    for (const oldest of this.#clean.keys()) {
+      this.#clean.delete(oldest);
       return;
     }
   }
