@@ -10,6 +10,7 @@ from secretslots_stubs.v1 import secret_service_pb2 as pb
 
 from ._arguments import View, to_number, to_seconds
 from ._connection import Connection, ConnectOptions
+from ._errors import client_closed
 from ._live import open_secrets
 from ._results import (
     Deleted,
@@ -75,6 +76,9 @@ class Client:
             self._connection, names, timeout=timeout, view=view, cache_path=cache_path, cache_key=cache_key
         )
         self._sets = [*(one for one in self._sets if not one.closed), opened]
+        if self._connection.closed.is_set():  # by another thread, which may not have seen the set
+            opened.close()
+            raise client_closed()
         return opened
 
     def get_secret(self, name: str, *, timeout: float | None = None) -> SecretVersion:

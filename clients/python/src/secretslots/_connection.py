@@ -11,7 +11,7 @@ import grpc
 from secretslots_stubs.v1.secret_service_pb2_grpc import SecretServiceStub
 
 from ._address import parse_address
-from ._errors import SlotsError, invalid_argument
+from ._errors import client_closed, invalid_argument
 from ._tls import PathLike, TlsFiles, TlsMaterial
 from ._token import token_source
 from ._version_number import VERSION
@@ -130,7 +130,7 @@ class Connection:
 
     def _newest_lane(self, fresh: bool) -> _Lane:
         if self.closed.is_set():
-            raise SlotsError("CANCELLED", "the client is closed", reason="CLIENT_CLOSED")
+            raise client_closed()
         lane = self._lane
         material = lane.material if lane else None
         if self._tls and (lane is None or fresh or time.monotonic() - self._checked_at > _TLS_CHECK):

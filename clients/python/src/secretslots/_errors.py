@@ -53,6 +53,10 @@ def invalid_argument(message: str, reason: str = "INVALID_ARGUMENT") -> SlotsErr
     return SlotsError("INVALID_ARGUMENT", message, reason=reason)
 
 
+def client_closed() -> SlotsError:
+    return SlotsError("CANCELLED", "the client is closed", reason="CLIENT_CLOSED")
+
+
 def not_declared(name: str) -> SlotsError:
     return invalid_argument(f'"{name}" was not declared at open', "NAME_NOT_DECLARED")
 

@@ -90,12 +90,11 @@ class LiveSecrets(Secrets):
     # Called by the stream's thread.
 
     def _caught_up(self, synced: bool) -> None:
-        states = self._replica.states
-        if synced:
-            self._publish(states.values())
         if self._cache:
             self._cache.offer(self._replica.snapshot(), soon=synced)
         with self._condition:
+            if synced:
+                self._publish(self._replica.states.values())
             self._heard = True
             self._unauthenticated = 0
             self._condition.notify_all()
@@ -104,7 +103,8 @@ class LiveSecrets(Secrets):
         with self._condition:
             self._ended = error or SlotsError("UNAVAILABLE", "the server ended the stream")
             self._unauthenticated = self._unauthenticated + 1 if self._ended.code == "UNAUTHENTICATED" else 0
-            if self._ended.code in _FATAL_AT_OPEN or self._unauthenticated == 2:
+            closed = self._ended.reason == "CLIENT_CLOSED"
+            if closed or self._ended.code in _FATAL_AT_OPEN or self._unauthenticated == 2:
                 self._refused = self._ended
             self._condition.notify_all()
 

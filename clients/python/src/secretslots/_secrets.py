@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ._errors import not_declared
 from ._handle import SecretHandle
 from ._state import SecretState
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Secrets:
@@ -55,7 +59,7 @@ class Secrets:
         for close in self._closers:
             close()
 
-    def __enter__(self) -> Secrets:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,7 +10,7 @@ from secretslots_stubs.v1.secret_service_pb2_grpc import SecretServiceStub
 
 from ._backoff import backoff
 from ._connection import Connection, bearer
-from ._errors import SlotsError
+from ._errors import SlotsError, client_closed
 from ._status import from_rpc_error
 
 Request = TypeVar("Request")
@@ -42,7 +42,7 @@ def call_unary(
             error = from_rpc_error(rpc_error)
         except ValueError:
             # What grpc raises for a call on a channel that is closed meanwhile.
-            error = SlotsError("CANCELLED", "the client is closed", reason="CLIENT_CLOSED")
+            error = client_closed()
         if error.code == "UNAUTHENTICATED" and not reauthenticated:
             reauthenticated = fresh = True
             if connection.token(fresh=True) != token:
@@ -53,4 +53,4 @@ def call_unary(
         if time.monotonic() + wait >= deadline:
             raise error
         if connection.closed.wait(wait):
-            raise SlotsError("CANCELLED", "the client is closed", reason="CLIENT_CLOSED")
+            raise client_closed()
