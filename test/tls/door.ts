@@ -1,5 +1,5 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -24,6 +24,8 @@ export interface Door extends AsyncDisposable {
   /** The answer, or the status with the fault in brackets. */
   whoami(client?: ClientFiles): Promise<string>;
   client(client?: ClientFiles): DoorClient;
+  /** How many are open, by what their TCP sockets told. */
+  connections(): number;
 }
 
 export interface ClientFiles {
@@ -102,10 +104,14 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     },
   });
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  const listener = createServer(
-    { noDelay: true },
-    tls.acceptor((socket) => injector.injectConnection(socket)),
-  );
+  const accept = tls.acceptor((socket) => injector.injectConnection(socket));
+  const sockets = new Set<Socket>();
+  const listener = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => {});
+    accept(socket);
+  });
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   const { port } = listener.address() as AddressInfo;
   const clients = new Set<DoorClient>();
@@ -121,6 +127,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     refused,
     files,
     client,
+    connections: () => sockets.size,
     async whoami(with_) {
       const made = client(with_);
       try {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import type { ClientReadableStream, StatusObject } from "@grpc/grpc-js";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -170,7 +171,12 @@ describe("a set of files that can't be used", () => {
   const LEFT = "error: TLS files not usable, the last good set stays in use: ";
   test.for<[string, string, () => string | Promise<string>, RegExp]>([
     ["a certificate of noise", "server.crt", () => "noise", /^certificate: the file holds none$/],
-    ["a cut certificate", "server.crt", () => cut(first.pem), /^certificate: a certificate can't be read$/],
+    [
+      "a cut certificate",
+      "server.crt",
+      () => truncated(first.pem),
+      /^certificate: a certificate can't be read$/,
+    ],
     ["a key of noise", "server.key", () => "noise", /^key: not a private key in PEM/],
     ["an authority of noise", "ca.crt", () => "noise", /^ca: the file holds no certificate$/],
     [
@@ -187,7 +193,7 @@ describe("a set of files that can't be used", () => {
     ],
     ["an authority without a list", "ca.crt", () => root.pem + other.pem, /^crl: no list for the authority/],
     ["a list of noise", "ca.crl", () => "noise", /^crl: the file holds no list$/],
-    ["a cut list", "ca.crl", async () => cut(await pki.crl(root)), /^crl: a list can't be read$/],
+    ["a cut list", "ca.crl", async () => truncated(await pki.crl(root)), /^crl: a list can't be read$/],
   ])("%s is refused and logged, and the last good one serves", async ([, name, text, why]) => {
     await using open = await door({ crl: await pki.crl(root) });
     open.files.write(name, await text());
@@ -242,6 +248,8 @@ describe("a client certificate is revoked while its connection is open", () => {
 
   test("by a new list: its streams and calls end within a second, others go on (W12)", async () => {
     await using open = await door({ crl: await pki.crl(root) });
+    const idle = await handshake(open, { ca: root.pem, ...files(pay) });
+    const cut = new Promise((resolve) => idle.resume().once("close", resolve));
     let from = 0;
     await endsFor(open, files(pay), async () => {
       const list = await pki.crl(root, { revoked: [pay] });
@@ -253,6 +261,8 @@ describe("a client certificate is revoked while its connection is open", () => {
       );
       console.log(`noticed after ${(performance.now() - from).toFixed(0)} ms`);
     });
+    // What has no stream to end is cut a little later.
+    await cut;
   });
 
   test("by a list in the file's beginning: it never got in", async () => {
@@ -381,6 +391,17 @@ describe("a handshake", () => {
     }
   });
 
+  test("that is over, done or not, frees its connection", async () => {
+    await using open = await door();
+    const sockets = await Promise.all(Array.from({ length: 10 }, () => handshake(open, { ca: root.pem })));
+    const noise = connect({ host: "127.0.0.1", port: open.port });
+    noise.on("error", () => {});
+    noise.write("GET / HTTP/1.1\r\n\r\n");
+    await until(() => open.connections() >= 10, "the connections are there");
+    for (const socket of sockets) socket.destroy();
+    await until(() => open.connections() === 0, "the connections are gone");
+  });
+
   test("without HTTP/2 is cut", async () => {
     await using open = await door();
     const socket = await handshake(open, { ca: root.pem, ALPNProtocols: [] });
@@ -402,7 +423,7 @@ describe("a handshake", () => {
   });
 });
 
-function cut(pem: string): string {
+function truncated(pem: string): string {
   const lines = pem.trim().split("\n");
   return [...lines.slice(0, 2), ...lines.slice(-1), ""].join("\n");
 }
