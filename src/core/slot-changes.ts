@@ -38,9 +38,9 @@ export class SlotChanges {
   }
 
   async *since(name: SecretName, told: Told): AsyncGenerator<WatchSlotsEvent, void, void> {
-    const read = this.#core.storage.readSecret(name);
+    const read = this.#core.storage.readCurrent(name);
     this.#session.require(read.head, "watch", name);
-    // What is committed while the pages are read rings again, and is then told from here on.
+    // What is committed from here on rings again, and is then told as news after this revision.
     this.toldUpTo = read.head.revision;
     const { secret } = read;
     const fresh = told === "nothing";
@@ -54,55 +54,53 @@ export class SlotChanges {
     if (reborn && read.deletedRevision > told) yield await this.#absent(name, read, read.deletedRevision);
     const whole = fresh || reborn;
     if (!whole && secret.revision <= told) return;
+    const stateIsNews = whole || secret.stateRevision > told;
     if (this.#view === "current") {
-      if (whole || secret.stateRevision > told) {
-        yield this.#begin(name, read);
-        yield* this.#current(name, read, secret);
-      }
+      if (!stateIsNews) return;
+      yield this.#begin(name, read);
+      if (read.slot === undefined) yield await this.#absent(name, read, secret.stateRevision);
+      else yield* this.#slot(name, read.slot, secret.stateRevision);
       return;
     }
     if (whole) yield this.#begin(name, read);
-    if (secret.enabledCount === 0) {
-      if (whole || secret.stateRevision > told) yield await this.#absent(name, read, secret.stateRevision);
-      return;
-    }
-    yield* this.#slots(name, secret, whole ? "nothing" : told);
+    if (secret.enabledCount > 0) yield* this.#slots(name, secret, whole, whole ? NO_REVISION : told);
+    else if (stateIsNews) yield await this.#absent(name, read, secret.stateRevision);
   }
 
+  /**
+   * Slots changed after a revision, in order of revision. Later pages may show changes that were made while the
+   * earlier ones were sent; all of them up to the last page's moment are told when this ends.
+   */
   async *#slots(
     name: SecretName,
     secret: SecretMeta,
-    told: Told,
+    whole: boolean,
+    from: Revision,
   ): AsyncGenerator<WatchSlotsEvent, void, void> {
-    for (let after = told === "nothing" ? NO_REVISION : told; ; ) {
+    const begun = this.toldUpTo;
+    for (let after = from; ; ) {
       const page = this.#core.storage.listSlots(name, {
         changedAfter: after,
         limit: SLOTS_A_PAGE,
         withRecords: false,
-        ...(told === "nothing" ? { state: "enabled" as const } : {}),
       });
       // Deleted or born again meanwhile: the rest is told when that rings.
       if (page.secret?.bornRevision !== secret.bornRevision) return;
       for (const slot of page.slots) {
         after = slot.revision;
-        if (slot.state === "enabled") yield* this.#slot(name, slot, slot.revision);
-        else {
+        if (slot.state === "enabled") {
+          yield* this.#slot(name, slot, slot.revision);
+        } else if (!whole || slot.revision > begun) {
+          // A slot that was not live when the whole state began was never told of.
           await this.#core.audit.delivered(this.#call, "removed", name, slot.slot, slot.revision);
           yield this.#event(page, slot.revision, { kind: "removed", name, slot: slot.slot });
         }
       }
-      if (page.slots.length < SLOTS_A_PAGE) return;
+      if (page.slots.length < SLOTS_A_PAGE) {
+        this.toldUpTo = page.head.revision;
+        return;
+      }
     }
-  }
-
-  async *#current(
-    name: SecretName,
-    read: SecretRead,
-    secret: SecretMeta,
-  ): AsyncGenerator<WatchSlotsEvent, void, void> {
-    const { slot } = this.#core.storage.readCurrent(name);
-    if (slot === undefined) yield await this.#absent(name, read, secret.stateRevision);
-    else yield* this.#slot(name, slot, secret.stateRevision);
   }
 
   async *#slot(

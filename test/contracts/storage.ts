@@ -365,7 +365,8 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         expect(list({ limit: 2 })).toEqual([0n, 7n]);
         expect(list({ after: slot(7) })).toEqual([10n, 2n ** 40n]);
         expect(list({ state: "enabled" })).toEqual([0n, 10n, 2n ** 40n]);
-        expect(list({ changedAfter: revision(3) })).toEqual([7n, 2n ** 40n]);
+        expect(list({ changedAfter: revision(3) })).toEqual([2n ** 40n, 7n]);
+        expect(list({ changedAfter: revision(0) })).toEqual([10n, 0n, 2n ** 40n, 7n]);
         const [first] = storage.listSlots(name("a"), { limit: 1, withRecords: true }).slots;
         expect(first?.record?.keyId).toBe("key-1");
       });

@@ -128,18 +128,17 @@ export class Reader {
     return this.#at(() => {
       const { read, id } = this.#stand(name);
       if (id === undefined) return { ...read, slots: [] };
-      const where = ["secret_id = ?", "slot > ?"];
-      const values: (bigint | string | number)[] = [id, query.after ?? -1n];
+      // One index gives each order, so a page costs what is on it.
+      const byRevision = query.changedAfter !== undefined;
+      const where = ["secret_id = ?", byRevision ? "revision > ?" : "slot > ?"];
+      const values: (bigint | string | number)[] = [id, query.changedAfter ?? query.after ?? -1n];
       if (query.state !== undefined) {
         where.push("state = ?");
         values.push(query.state);
       }
-      if (query.changedAfter !== undefined) {
-        where.push("revision > ?");
-        values.push(query.changedAfter);
-      }
+      const order = byRevision ? "revision" : "slot";
       const columns = query.withRecords ? "*" : META;
-      const sql = `SELECT ${columns} FROM slots WHERE ${where.join(" AND ")} ORDER BY slot LIMIT ?`;
+      const sql = `SELECT ${columns} FROM slots WHERE ${where.join(" AND ")} ORDER BY ${order} LIMIT ?`;
       const rows = this.#all<SlotColumns>(sql, ...values, query.limit);
       return { ...read, slots: rows.map(query.withRecords ? parseSlot : withoutRecord) };
     });
