@@ -22,6 +22,7 @@ export type WriteRequest = {
   readonly [K in WriteKind]: { readonly kind: K; readonly input: Writes[K]["input"] };
 }[WriteKind];
 
+/** Since the writer was started. */
 export interface WriterStats {
   /** Writes that were executed, refused ones included. */
   readonly writes: number;
@@ -40,7 +41,7 @@ export interface CommitChannel {
   write<K extends WriteKind>(kind: K, input: Writes[K]["input"]): Promise<Writes[K]["output"]>;
   /** Called after each batch of answers that held a commit, before its callers go on. */
   onCommitted(ring: () => void): void;
-  stats(): Promise<WriterStats>;
+  stats(): WriterStats;
   /** Finishes what waits, then ends. */
   close(): Promise<void>;
 }

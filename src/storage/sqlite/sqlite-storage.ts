@@ -7,8 +7,7 @@ import type { CommitChannel, WriterStats } from "./commit-channel.ts";
 import type { Reader } from "./reader.ts";
 
 export interface SqliteStorage extends Storage {
-  /** Counters of the writer, since it was opened. */
-  stats(): Promise<WriterStats>;
+  stats(): WriterStats;
 }
 
 export interface SqliteParts {

@@ -39,13 +39,14 @@ export class ThreadChannel implements CommitChannel {
   readonly #options: ThreadChannelOptions;
   readonly #port: MessagePort;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #stats: ((stats: WriterStats) => void)[] = [];
   readonly #ended: Promise<void>;
   readonly #rings: (() => void)[] = [];
   #waitingBytes = 0;
+  #stats: WriterStats = { writes: 0, commits: 0, flushes: 0, largestGroup: 0 };
   #unsent: NumberedRequest[] = [];
   #lastId = 0;
   #closing = false;
+  #closed = false;
   #failed = false;
 
   private constructor(worker: Worker, port: MessagePort, options: ThreadChannelOptions) {
@@ -55,7 +56,7 @@ export class ThreadChannel implements CommitChannel {
     worker.on("error", (error) => this.#fail(`the writer thread failed: ${error.message}`));
     this.#ended = new Promise((resolve) => {
       worker.once("exit", () => {
-        if (!this.#closing) this.#fail("the writer thread ended");
+        if (!this.#closed) this.#fail("the writer thread ended");
         resolve();
       });
     });
@@ -110,11 +111,8 @@ export class ThreadChannel implements CommitChannel {
     this.#rings.push(ring);
   }
 
-  stats(): Promise<WriterStats> {
-    return new Promise((resolve) => {
-      this.#stats.push(resolve);
-      this.#post({ kind: "stats" });
-    });
+  stats(): WriterStats {
+    return this.#stats;
   }
 
   async close(): Promise<void> {
@@ -141,6 +139,7 @@ export class ThreadChannel implements CommitChannel {
     switch (message.kind) {
       case "answers": {
         const answers = deserialize(message.bytes) as NumberedAnswer[];
+        this.#stats = message.stats;
         for (const { id, answer } of answers) this.#settle(id, answer);
         if (message.committed) for (const ring of this.#rings) ring();
         return;
@@ -148,13 +147,11 @@ export class ThreadChannel implements CommitChannel {
       case "event":
         this.#options.onEvent(message.event);
         return;
-      case "stats":
-        this.#stats.shift()?.(message.stats);
-        return;
       case "fatal":
         this.#fail(message.reason);
         return;
       case "closed":
+        this.#closed = true;
         this.#port.close();
         return;
       case "ready":

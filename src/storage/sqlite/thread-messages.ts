@@ -23,16 +23,18 @@ export interface NumberedAnswer {
 /** Writes and answers travel serialised: a view into a large buffer would be cloned with the whole of it. */
 export type ToWriter =
   /** NumberedRequest[] */
-  | { readonly kind: "writes"; readonly bytes: Uint8Array }
-  | { readonly kind: "stats" }
-  | { readonly kind: "close" };
+  { readonly kind: "writes"; readonly bytes: Uint8Array } | { readonly kind: "close" };
 
 export type FromWriter =
   | { readonly kind: "ready" }
   | { readonly kind: "not-opened"; readonly message: string; readonly code: string | undefined }
   /** NumberedAnswer[] */
-  | { readonly kind: "answers"; readonly bytes: Uint8Array; readonly committed: boolean }
+  | {
+      readonly kind: "answers";
+      readonly bytes: Uint8Array;
+      readonly committed: boolean;
+      readonly stats: WriterStats;
+    }
   | { readonly kind: "event"; readonly event: StoreEvent }
-  | { readonly kind: "stats"; readonly stats: WriterStats }
   | { readonly kind: "fatal"; readonly reason: string }
   | { readonly kind: "closed" };

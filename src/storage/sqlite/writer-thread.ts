@@ -70,8 +70,8 @@ function serve(db: Connection): void {
     if (failed) return;
     db.close();
     closeSync(bell);
+    // The other side closes the port, and with it this thread: it can't mistake this for a crash.
     post({ kind: "closed" });
-    port.close();
   }
 
   /** One group a turn, so that the timers of checkpoints get theirs under any load. */
