@@ -445,13 +445,14 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         await committed(storage, { kind: "create-token", token: token("t1", 5) });
         expect(storage.head()).toMatchObject({ revision: 2n, accessRevision: 2n });
         expect(plain(storage.findToken(bytes("t1", 32)).token)).toEqual(plain(token("t1", 5)));
-        await committed(storage, { kind: "revoke-token", tokenId: "t1" }, { time: 77 });
+        const revoked = await committed(storage, { kind: "revoke-token", tokenId: "t1" }, { time: 77 });
+        expect(revoked.token).toMatchObject({ tokenId: "t1", revokeTime: 77 });
         expect(storage.findToken(bytes("t1", 32))).toMatchObject({
           head: { accessRevision: 3n },
           token: { revokeTime: 77 },
         });
         const again = await storage.commit(commitOf({ kind: "revoke-token", tokenId: "t1" }));
-        expect(again).toMatchObject({ kind: "unchanged" });
+        expect(again).toMatchObject({ kind: "unchanged", result: { token: { revokeTime: 77 } } });
         expect(await rejection(commitOf({ kind: "revoke-token", tokenId: "t9" }))).toEqual({
           kind: "token-not-found",
         });

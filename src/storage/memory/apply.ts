@@ -22,7 +22,7 @@ type Verdict =
       readonly kind: "changed";
       readonly change: Change;
       readonly access?: boolean;
-      readonly result?: Pick<CommitResult, "secret" | "slot" | "created">;
+      readonly result?: Pick<CommitResult, "secret" | "slot" | "created" | "token">;
     };
 
 /** Decides on one commit and makes it so. A rejection leaves the state as it was (D2). */
@@ -197,22 +197,23 @@ function decideAccess(
   >,
   time: number,
 ): Verdict {
-  const unchanged: Verdict = {
-    kind: "unchanged",
-    result: { epoch: state.head.epoch, revision: state.head.revision },
-  };
+  const asItIs = { epoch: state.head.epoch, revision: state.head.revision };
+  const unchanged: Verdict = { kind: "unchanged", result: asItIs };
   switch (mutation.kind) {
     case "create-token": {
       const { token } = mutation;
       state.tokens.set(token.tokenId, token);
-      return { kind: "changed", access: true, change: { kind: "token-created", subject: token.tokenId } };
+      const change = { kind: "token-created", subject: token.tokenId } as const;
+      return { kind: "changed", access: true, change, result: { token } };
     }
     case "revoke-token": {
       const token = state.tokens.get(mutation.tokenId);
       if (token === undefined) return rejected({ kind: "token-not-found" });
-      if (token.revokeTime !== undefined) return unchanged;
-      state.tokens.set(token.tokenId, { ...token, revokeTime: time });
-      return { kind: "changed", access: true, change: { kind: "token-revoked", subject: token.tokenId } };
+      if (token.revokeTime !== undefined) return { kind: "unchanged", result: { ...asItIs, token } };
+      const revoked = { ...token, revokeTime: time };
+      state.tokens.set(token.tokenId, revoked);
+      const change = { kind: "token-revoked", subject: token.tokenId } as const;
+      return { kind: "changed", access: true, change, result: { token: revoked } };
     }
     case "replace-policies": {
       const expected = mutation.expectedAccessRevision;

@@ -22,7 +22,7 @@ type Verdict =
       readonly kind: "changed";
       readonly change: Pick<ChangeRecord, "kind"> & Partial<Pick<ChangeRecord, "name" | "slot" | "subject">>;
       readonly access?: boolean;
-      readonly result?: Pick<CommitResult, "secret" | "slot" | "created">;
+      readonly result?: Pick<CommitResult, "secret" | "slot" | "created" | "token">;
     };
 
 /** What a mutation needs to know of the commit that it is part of. */
@@ -86,13 +86,14 @@ function decide(tables: WriterTables, mutation: Mutation, moment: Moment): Verdi
       return { kind: "unchanged", result: mutation.result };
     case "create-token":
       tables.insertToken(mutation.token);
-      return accessChanged("token-created", mutation.token.tokenId);
+      return accessChanged("token-created", mutation.token.tokenId, { token: mutation.token });
     case "revoke-token": {
       const token = tables.token(mutation.tokenId);
       if (token === undefined) return rejected({ kind: "token-not-found" });
-      if (token.revokeTime !== undefined) return asItIs(moment.head);
-      tables.updateToken({ ...token, revokeTime: moment.time });
-      return accessChanged("token-revoked", token.tokenId);
+      if (token.revokeTime !== undefined) return asItIs(moment.head, { token });
+      const revoked = { ...token, revokeTime: moment.time };
+      tables.updateToken(revoked);
+      return accessChanged("token-revoked", token.tokenId, { token: revoked });
     }
     case "replace-policies": {
       const { expectedAccessRevision: expected, policies } = mutation;
@@ -271,12 +272,16 @@ function rejected(rejection: Rejection): Extract<Verdict, { kind: "rejected" }> 
   return { kind: "rejected", rejection };
 }
 
-function accessChanged(kind: ChangeRecord["kind"], subject: string): Verdict {
-  return { kind: "changed", access: true, change: { kind, subject } };
+function accessChanged(
+  kind: ChangeRecord["kind"],
+  subject: string,
+  result: Pick<CommitResult, "token"> = {},
+): Verdict {
+  return { kind: "changed", access: true, change: { kind, subject }, result };
 }
 
-function asItIs({ epoch, revision }: Head): Verdict {
-  return { kind: "unchanged", result: { epoch, revision } };
+function asItIs({ epoch, revision }: Head, more: Pick<CommitResult, "token"> = {}): Verdict {
+  return { kind: "unchanged", result: { epoch, revision, ...more } };
 }
 
 function checkRevision(before: KeyedSecret | undefined, expected: Revision | undefined) {
