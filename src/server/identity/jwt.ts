@@ -137,7 +137,7 @@ export class JwtVerifier {
 
   /** Reads all keys again. */
   async reload(): Promise<void> {
-    await Promise.all(Array.from(this.#issuers.values(), (issuer) => issuer.keys.refresh()));
+    await Promise.all(Array.from(this.#issuers.values(), (issuer) => issuer.keys.reload()));
   }
 
   close(): void {

@@ -13,6 +13,8 @@ export interface KeySource {
   readonly version: number;
   /** Looks for newer keys, for a token whose key is not known; does nothing within the cool-down. Never throws. */
   refresh(): Promise<void>;
+  /** The same without a cool-down, for the operator. */
+  reload(): Promise<void>;
   close(): void;
 }
 
@@ -57,13 +59,17 @@ export interface FileKeysOptions {
 }
 
 const POLL_MS = 5_000;
+/** Tokens of unknown keys must not make us read the file all the time. */
+const FILE_COOLDOWN_MS = 1_000;
 
 /** Keys from a file, read again when it changes. Throws when the first reading fails: that is a wrong setting. */
 export function keysFromFile(options: FileKeysOptions): KeySource {
   const { file, report } = options;
   const held = new HeldKeys();
   let reported = "";
+  let lastRead = 0;
   const read = () => {
+    lastRead = performance.now();
     try {
       if (held.take(JSON.parse(readFileSync(file, "utf8")))) report("info", `JWKS ${file}: loaded`);
       reported = "";
@@ -84,6 +90,9 @@ export function keysFromFile(options: FileKeysOptions): KeySource {
       return held.version;
     },
     async refresh() {
+      if (performance.now() - lastRead >= FILE_COOLDOWN_MS) read();
+    },
+    async reload() {
       read();
     },
     close: () => watcher.close(),
@@ -122,17 +131,19 @@ export function keysFromUrl(options: UrlKeysOptions): KeySource {
       failing = true;
     }
   };
-  const refresh = (): Promise<void> => {
+  const reload = (): Promise<void> => {
     if (running !== undefined) return running;
-    if (now() - lastStart < cooldown) return Promise.resolve();
     lastStart = now();
     running = load().finally(() => {
       running = undefined;
     });
     return running;
   };
+  const refresh = async (): Promise<void> => {
+    if (running !== undefined || now() - lastStart >= cooldown) await reload();
+  };
   const timer = setInterval(() => void refresh(), options.maxAgeMs ?? MAX_AGE_MS).unref();
-  void refresh();
+  void reload();
   return {
     get keys() {
       return held.keys;
@@ -141,6 +152,7 @@ export function keysFromUrl(options: UrlKeysOptions): KeySource {
       return held.version;
     },
     refresh,
+    reload,
     close: () => clearInterval(timer),
   };
 }
