@@ -77,9 +77,8 @@ class SecretHandle:
 
     def changes(self) -> Changes:
         """An iterator over the applied changes from now on; it waits for the next one, and ends with the set."""
-        changes = Changes()
-        changes.close = self._subscribe(changes)  # type: ignore[method-assign]
-        return changes
+        waiting = _Queue()
+        return Changes(waiting, self._subscribe(waiting))
 
     def derived(self, build: Callable[[SecretVersion], T], close: Callable[[T], object] | None = None) -> Derived[T]:
         """A resource built from the current version, and rebuilt when its slot or bytes change.
@@ -157,28 +156,38 @@ class _Callback:
             logger.warning('a callback of "%s" failed: %s', self._name, where_raised(error))
 
 
-class Changes(Iterator[SecretChange]):
-    """The changes of one secret as they are applied. ``close()`` ends it, from any thread."""
-
+class _Queue:
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[SecretChange | None] = queue.SimpleQueue()
+        self.changes: queue.SimpleQueue[SecretChange | None] = queue.SimpleQueue()
 
     def deliver(self, change: SecretChange) -> None:
-        self._queue.put(change)
+        self.changes.put(change)
 
     def end(self) -> None:
-        self._queue.put(None)
+        self.changes.put(None)
+
+
+class Changes(Iterator[SecretChange]):
+    """The changes of one secret as they are applied."""
+
+    def __init__(self, waiting: _Queue, unsubscribe: Callable[[], None]) -> None:
+        self._waiting = waiting
+        self._unsubscribe = unsubscribe
 
     def close(self) -> None:
-        """Ends the iteration."""
-        self.end()
+        """Ends the iteration, from any thread."""
+        self._unsubscribe()
 
     def __next__(self) -> SecretChange:
-        change = self._queue.get()
+        change = self._waiting.changes.get()
         if change is None:
-            self.end()  # whoever asks again is told again
+            self._waiting.end()  # whoever asks again is told again
             raise StopIteration
         return change
+
+    def __del__(self) -> None:
+        # A loop that was left must not leave a queue that grows.
+        self._unsubscribe()
 
 
 def _nothing() -> None:

@@ -26,21 +26,31 @@ def token_source(
     if token is None:
         return None
     if callable(token):
-        ask = token
-        return lambda _fresh: _checked(ask())
+        return _from_function(token)
     constant = _checked(token)
     return lambda _fresh: constant
 
 
 def _checked(token: str) -> str:
     # Refused here, because grpc would put the text of a bad header value into its error.
-    if not _TOKEN.fullmatch(token):
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         raise _unreadable("the token is empty or has characters that no token has")
     return token
 
 
 def _unreadable(message: str) -> SlotsError:
     return SlotsError("UNAUTHENTICATED", message, reason="TOKEN_UNREADABLE")
+
+
+def _from_function(ask: Callable[[], str]) -> TokenSource:
+    def read(_fresh: bool) -> str:
+        try:
+            token = ask()
+        except Exception as error:
+            raise _unreadable(f"the token function failed: {type(error).__name__}") from error
+        return _checked(token)
+
+    return read
 
 
 def _from_file(path: Path) -> TokenSource:

@@ -109,7 +109,7 @@ class WatchLoop:
         except SlotsError as error:
             return error
         except Exception as error:
-            # Whatever it is, a token callback of the user's for one: the handles go on, and so do we.
+            # Whatever it is, the handles go on, and so do we.
             logger.warning("the stream of secrets could not be opened: %s", type(error).__name__)
             return SlotsError("INTERNAL", f"the stream could not be opened: {type(error).__name__}")
 

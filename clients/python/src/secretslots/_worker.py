@@ -4,6 +4,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from ._errors import where_raised
+from ._log import logger
+
 
 class SerialWorker:
     """Runs jobs one at a time and in order, on a thread that lives only while there are any.
@@ -20,7 +23,6 @@ class SerialWorker:
         self._stopped = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Jobs must not raise."""
         with self._lock:
             if self._stopped:
                 return
@@ -43,4 +45,7 @@ class SerialWorker:
                     self._running = False
                     return
                 job = self._jobs.popleft()
-            job()
+            try:
+                job()
+            except BaseException as error:  # sys.exit() in a callback, for one: the jobs behind it go on
+                logger.warning("%s: %s", self._name, where_raised(error))

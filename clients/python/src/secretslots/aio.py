@@ -25,8 +25,9 @@ from ._version import SecretVersion
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["AsyncClient", "AsyncDerived", "AsyncHandle", "AsyncSecrets", "connect", "open"]
+__all__ = ["AsyncChanges", "AsyncClient", "AsyncDerived", "AsyncHandle", "AsyncSecrets", "connect", "open"]
 
+A = TypeVar("A")
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -129,10 +130,10 @@ class AsyncHandle:
         self.state = handle.state
         self._handle = handle
 
-    def changes(self) -> AsyncIterator[SecretChange]:
+    def changes(self) -> AsyncChanges:
         """The applied changes from now on, in order; ends with the set."""
-        changes = _AsyncChanges(asyncio.get_running_loop())
-        return changes.iterate(self._handle._subscribe(changes))
+        waiting = _Queue(asyncio.get_running_loop())
+        return AsyncChanges(waiting, self._handle._subscribe(waiting))
 
     async def derived(
         self,
@@ -142,17 +143,21 @@ class AsyncHandle:
         """SecretHandle.derived with coroutines, which run on this loop."""
         loop = asyncio.get_running_loop()
 
-        def on_loop(awaitable: Awaitable[R]) -> R:
+        def on_loop(call: Callable[[A], Awaitable[R]], argument: A) -> R:
             async def run() -> R:
-                return await awaitable
+                return await call(argument)
 
-            return asyncio.run_coroutine_threadsafe(run(), loop).result()
+            coroutine = run()
+            try:
+                return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+            finally:
+                coroutine.close()  # when the loop is closed, it never ran
 
-        def discard(resource: T) -> None:
-            if close is not None:
-                on_loop(close(resource))
-
-        derived = await asyncio.to_thread(self._handle.derived, lambda version: on_loop(build(version)), discard)
+        derived = await asyncio.to_thread(
+            self._handle.derived,
+            functools.partial(on_loop, build),
+            None if close is None else functools.partial(on_loop, close),
+        )
         return AsyncDerived(derived)
 
 
@@ -174,24 +179,40 @@ class AsyncDerived(Generic[T]):
         await self.close()
 
 
-class _AsyncChanges:
+class _Queue:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queue: asyncio.Queue[SecretChange | None] = asyncio.Queue()
+        self.changes: asyncio.Queue[SecretChange | None] = asyncio.Queue()
 
     def deliver(self, change: SecretChange | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, change)
+            self._loop.call_soon_threadsafe(self.changes.put_nowait, change)
 
     def end(self) -> None:
         self.deliver(None)
 
-    async def iterate(self, unsubscribe: Callable[[], None]) -> AsyncIterator[SecretChange]:
-        try:
-            while (change := await self._queue.get()) is not None:
-                yield change
-        finally:
-            unsubscribe()
+
+class AsyncChanges(AsyncIterator[SecretChange]):
+    """The changes of one secret as they are applied."""
+
+    def __init__(self, waiting: _Queue, unsubscribe: Callable[[], None]) -> None:
+        self._waiting = waiting
+        self._unsubscribe = unsubscribe
+
+    def close(self) -> None:
+        """Ends the iteration."""
+        self._unsubscribe()
+
+    async def __anext__(self) -> SecretChange:
+        change = await self._waiting.changes.get()
+        if change is None:
+            self._waiting.changes.put_nowait(None)  # whoever asks again is told again
+            raise StopAsyncIteration
+        return change
+
+    def __del__(self) -> None:
+        # A loop that was left must not leave a queue that grows.
+        self._unsubscribe()
 
 
 def connect(
