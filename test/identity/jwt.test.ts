@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { type JWK, type JWTPayload, SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Principal } from "../../src/domain/access.ts";
-import { type JwtIssuer, JwtVerifier, type JwtVerifierOptions } from "../../src/server/identity/jwt.ts";
+import type { JwtIssuer } from "../../src/server/identity/issuer.ts";
+import { JwtVerifier, type JwtVerifierOptions } from "../../src/server/identity/jwt.ts";
 import { folder, until } from "../tls/door.ts";
 import * as pki from "../tls/pki.ts";
 

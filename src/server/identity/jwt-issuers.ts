@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import { z } from "zod";
-import { JWT_ALGORITHMS, type JwtIssuer } from "./jwt.ts";
+import { JWT_ALGORITHMS, type JwtIssuer } from "./issuer.ts";
 
 const source = z.union([
   z.strictObject({ file: z.string().min(1) }),

@@ -1,5 +1,4 @@
 import { constants, createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { weakKey } from "../identity/certificate.ts";
 import { parseRevocationList, type RevocationList, subjectOf } from "./revocation.ts";
@@ -17,21 +16,19 @@ export interface TlsFiles {
   readonly crlFile?: string | undefined;
 }
 
-/** What the files held at one reading. */
-export interface TlsContents {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  readonly ca: Buffer | undefined;
-  readonly crl: Buffer | undefined;
+/** The server's own certificate and key, checked. */
+export interface ServerIdentity {
+  readonly context: SecureContextOptions;
+  /** In a few words, for the log. */
+  readonly summary: string;
+  /** What an operator should look at; the files are used all the same. */
+  readonly warnings: readonly string[];
 }
 
-/** A set of files that was checked and may be used. */
-export interface TlsMaterial {
+/** Whom client certificates must lead to, and which are revoked, checked. */
+export interface ClientTrust {
   readonly context: SecureContextOptions;
   readonly trust: Trust;
-  /** The server certificate in a few words, for the log. */
-  readonly summary: string;
-  /** What an operator should look at; the set is used all the same. */
   readonly warnings: readonly string[];
 }
 
@@ -51,55 +48,56 @@ const CIPHERS = [
 
 const SOON_MS = 14 * 24 * 3600 * 1000;
 
-/** Throws naming the file that can't be read. */
-export function readTlsFiles(files: TlsFiles): TlsContents {
+/** What every handshake is held to. */
+const BASE: SecureContextOptions = {
+  minVersion: "TLSv1.2",
+  maxVersion: "TLSv1.3",
+  ciphers: CIPHERS,
+  // A resumed session would be judged by yesterday's authorities and revocations.
+  secureOptions: constants.SSL_OP_NO_TICKET,
+};
+
+/** Both parts together; they were tried one by one, so that this does not fail. */
+export function handshakeOptions(
+  identity: ServerIdentity,
+  client: ClientTrust | undefined,
+): SecureContextOptions {
+  return { ...BASE, ...identity.context, ...client?.context };
+}
+
+/** Throws an error that names the part at fault; it never holds a byte of the key. */
+export function checkServerIdentity(cert: Buffer, key: Buffer, now: number): ServerIdentity {
+  const chain = parseCertificates(cert, "certificate");
+  const leaf = chain[0];
+  if (leaf === undefined) throw new Error("certificate: the file holds none");
+  if (!leaf.checkPrivateKey(parseKey(key))) throw new Error("key: it does not belong to the certificate");
+  const context = { cert, key };
+  createSecureContext({ ...BASE, ...context });
   return {
-    cert: readFileSync(files.certFile),
-    key: readFileSync(files.keyFile),
-    ca: files.caFile === undefined ? undefined : readFileSync(files.caFile),
-    crl: files.crlFile === undefined ? undefined : readFileSync(files.crlFile),
+    context,
+    summary: `serial ${leaf.serialNumber}, valid until ${leaf.validToDate.toISOString()}`,
+    warnings: dateWarnings("certificate", chain, now),
   };
 }
 
-/** Checks a set as a whole; throws an error that names the part at fault. Never puts a byte of a key in it. */
-export function checkTlsMaterial(contents: TlsContents, now: number): TlsMaterial {
-  const chain = parseCertificates(contents.cert, "certificate");
-  const leaf = chain[0];
-  if (leaf === undefined) throw new Error("certificate: the file holds none");
-  if (!leaf.checkPrivateKey(parseKey(contents.key))) {
-    throw new Error("key: it does not belong to the certificate");
-  }
-  const authorities = contents.ca === undefined ? [] : parseAuthorities(contents.ca);
-  const crls = contents.crl === undefined ? [] : pemBlocks(contents.crl, "X509 CRL");
-  const lists = parseLists(crls, authorities, contents.crl !== undefined);
-
-  const context: SecureContextOptions = {
-    cert: contents.cert,
-    key: contents.key,
-    ...(contents.ca !== undefined && { ca: authorities.map((authority) => authority.toString()) }),
+/** Throws an error that names the part at fault. */
+export function checkClientTrust(ca: Buffer, crl: Buffer | undefined, now: number): ClientTrust {
+  const authorities = parseAuthorities(ca);
+  const crls = crl === undefined ? [] : pemBlocks(crl, "X509 CRL");
+  const lists = crl === undefined ? [] : parseLists(crls, authorities);
+  const context = {
+    ca: authorities.map((authority) => authority.toString()),
     // Node reads only the first list of a text, so each goes in by itself.
     ...(crls.length > 0 && { crl: crls }),
-    minVersion: "TLSv1.2",
-    maxVersion: "TLSv1.3",
-    ciphers: CIPHERS,
-    // A resumed session would be judged by yesterday's authorities and revocations.
-    secureOptions: constants.SSL_OP_NO_TICKET,
   };
-  // What OpenSSL refuses must come to light here: grpc-js stops accepting when a context it was given fails.
-  createSecureContext(context);
-
+  createSecureContext({ ...BASE, ...context });
+  const overdue = lists.filter((list) => list.nextUpdate !== undefined && list.nextUpdate <= now);
   return {
     context,
     trust: new Trust(authorities, lists),
-    summary: `serial ${leaf.serialNumber}, valid until ${leaf.validToDate.toISOString()}`,
     warnings: [
-      ...dateWarnings("certificate", chain, now),
       ...dateWarnings("ca", authorities, now),
-      ...lists.flatMap((list) =>
-        list.nextUpdate !== undefined && list.nextUpdate <= now
-          ? ["crl: a list is overdue, so every certificate of its authority is refused"]
-          : [],
-      ),
+      ...overdue.map(() => "crl: a list is overdue, so every certificate of its authority is refused"),
     ],
   };
 }
@@ -125,12 +123,7 @@ function parseAuthorities(pem: Buffer): X509Certificate[] {
   return authorities;
 }
 
-function parseLists(
-  pems: readonly string[],
-  authorities: readonly X509Certificate[],
-  wanted: boolean,
-): RevocationList[] {
-  if (!wanted) return [];
+function parseLists(pems: readonly string[], authorities: readonly X509Certificate[]): RevocationList[] {
   if (pems.length === 0) throw new Error("crl: the file holds no list");
   const lists = pems.map((pem) => {
     try {

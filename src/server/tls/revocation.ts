@@ -32,19 +32,32 @@ export function parseRevocationList(der: Buffer): RevocationList {
 
 /** The issuer of a certificate, to be compared with that of a list. */
 export function issuerOf(certificate: X509Certificate): string {
-  return nameFields(certificate).issuer;
+  return namesOf(certificate).issuer;
 }
 
 export function subjectOf(certificate: X509Certificate): string {
-  return nameFields(certificate).subject;
+  return namesOf(certificate).subject;
 }
 
-function nameFields(certificate: X509Certificate): { issuer: string; subject: string } {
-  const [tbs] = derSequence(derRoot(certificate.raw));
-  const fields = [...derSequence(tbs)];
-  if (fields[0]?.tag === TAG.explicit0) fields.shift();
-  const [, , issuer, , subject] = fields;
-  return { issuer: canonicalName(issuer), subject: canonicalName(subject) };
+interface Names {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** Read once for a certificate: every reload asks about every open connection. */
+const known = new WeakMap<X509Certificate, Names>();
+
+function namesOf(certificate: X509Certificate): Names {
+  let names = known.get(certificate);
+  if (names === undefined) {
+    const [tbs] = derSequence(derRoot(certificate.raw));
+    const fields = [...derSequence(tbs)];
+    if (fields[0]?.tag === TAG.explicit0) fields.shift();
+    const [, , issuer, , subject] = fields;
+    names = { issuer: canonicalName(issuer), subject: canonicalName(subject) };
+    known.set(certificate, names);
+  }
+  return names;
 }
 
 /**
