@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Administrator } from "./administrator.ts";
@@ -49,6 +50,7 @@ export async function play(one: Case, drivers: readonly DriverProcess[], shared:
       if (tls !== undefined) {
         scope.variables.set("ca", tls.caCert).set("cert", tls.clientCert).set("certKey", tls.clientKey);
       }
+      scope.variables.set("unique", createHash("sha256").update(prefix).digest("hex").slice(0, 32));
       scope.variables.set("tokenFile", join(folder, "token"));
       scope.variables.set("cacheFile", join(folder, "cache"));
       actors.push({ driver, scope, folder, administrator: () => stage.administrator, background: undefined });

@@ -32,15 +32,17 @@ async function startDrivers(
       continue;
     }
     const start = performance.now();
+    let driver: DriverProcess | undefined;
     try {
       await build(manifest);
-      const driver = new DriverProcess(manifest, flags.verbose);
+      driver = new DriverProcess(manifest, flags.verbose);
       const hello = await driver.ask("hello", {}, 60_000);
       drivers.push(driver);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
       console.log(`${title}: ${hello.lang} ${hello.version}, ready in ${seconds} s`);
     } catch (error) {
       console.log(`FAILED ${title}: does not build or start\n${(error as Error).message}`);
+      if (driver?.stderr) console.log(driver.stderr);
       failed++;
     }
   }

@@ -7,7 +7,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { CallOptions as GrpcCallOptions, ServiceError, StatusObject } from "@grpc/grpc-js";
+import type { CallOptions as GrpcCallOptions, ServiceError } from "@grpc/grpc-js";
 import type { Connection } from "./connection.ts";
 import { SlotsError } from "./errors.ts";
 import { errorFromStatus } from "./status-details.ts";
@@ -56,11 +56,13 @@ export async function unaryAttempt<I extends DescMessage, O extends DescMessage>
       { deadline } satisfies GrpcCallOptions,
       (error: ServiceError | null, response?: MessageShape<O>) => {
         signal?.removeEventListener("abort", cancel);
+        ended();
         if (error !== null) resolve({ ok: false, error: errorFromStatus(error), token });
         else resolve({ ok: true, value: response! });
       },
     );
     const cancel = (): void => call.cancel();
+    const ended = connection.running(cancel);
     signal?.addEventListener("abort", cancel);
   });
 }
@@ -91,8 +93,12 @@ export async function openStream<I extends DescMessage, O extends DescMessage>(
     metadata,
   );
   const cancel = (): void => call.cancel();
+  const ended = connection.running(cancel);
   signal?.addEventListener("abort", cancel);
-  call.once("status", (_: StatusObject) => signal?.removeEventListener("abort", cancel));
+  call.once("status", () => {
+    ended();
+    signal?.removeEventListener("abort", cancel);
+  });
   // An error before anyone iterates must not be unhandled; iterating still throws it.
   call.on("error", () => {});
   return { messages: messagesOf<MessageShape<O>>(call), token, cancel };

@@ -30,6 +30,7 @@ export class Connection {
   #channel: Channel | undefined;
   #fingerprint = "";
   #checkedAt = Number.NEGATIVE_INFINITY;
+  readonly #running = new Set<() => void>();
   #closed = false;
 
   constructor(options: ConnectOptions) {
@@ -72,8 +73,20 @@ export class Connection {
     return { metadata, token };
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Has a call cancelled when the connection is closed; gives the function that says it ended. */
+  running(cancel: () => void): () => void {
+    this.#running.add(cancel);
+    return () => this.#running.delete(cancel);
+  }
+
   close(): void {
     this.#closed = true;
+    // A channel that is closed lets its calls go on: they are ended here.
+    for (const cancel of this.#running) cancel();
     this.#channel?.close();
     this.#channel = undefined;
   }

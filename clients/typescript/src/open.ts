@@ -72,7 +72,7 @@ export async function openSecrets(
       writer?.progressed();
       opening.synced();
     },
-    onEnded: (error) => opening.streamEnded(error),
+    onEnded: (error) => (connection.closed ? opening.cancel() : opening.streamEnded(error)),
   });
 
   loop.start();
@@ -125,8 +125,7 @@ class Opening {
     const patience = this.#cached
       ? setTimeout(() => this.#settleFromCache(), Math.min(CACHE_PATIENCE_MS, this.#waitMs / 2))
       : undefined;
-    const abort = (): void =>
-      this.#reject(new SlotsError("CANCELLED", "open was cancelled", { reason: "CANCELLED" }));
+    const abort = (): void => this.cancel();
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
     try {
@@ -136,6 +135,10 @@ class Opening {
       clearTimeout(patience);
       signal?.removeEventListener("abort", abort);
     }
+  }
+
+  cancel(): void {
+    this.#reject(new SlotsError("CANCELLED", "open was cancelled", { reason: "CANCELLED" }));
   }
 
   synced(): void {

@@ -1,12 +1,19 @@
 import { backoffMs, MAX_DELAY_MS } from "./backoff.ts";
-import type { SlotsError } from "./errors.ts";
+import type { Code, SlotsError } from "./errors.ts";
 
 const HEALTHY_MS = 5000;
 const RECENT_MS = 60_000;
 const RECENT_MAX_DELAY_MS = 2000;
 
 /** What ended a stream does not say that the server is gone for good: these are as UNAVAILABLE. */
-const LIKE_UNAVAILABLE = new Set(["UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED"]);
+const LIKE_UNAVAILABLE: ReadonlySet<Code> = new Set([
+  "UNAVAILABLE",
+  "CANCELLED",
+  "INTERNAL",
+  "UNKNOWN",
+  "DEADLINE_EXCEEDED",
+  "DATA_LOSS",
+]);
 
 /**
  * When to connect again: full jitter from 100 ms doubling to 10 s. A server that was heard within the last minute

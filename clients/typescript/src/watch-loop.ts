@@ -63,6 +63,7 @@ export class WatchLoop {
     while (!signal.aborted) {
       const error = await this.#stream(signal);
       if (signal.aborted) return;
+      if (this.#connection.closed) return this.#hooks.onEnded(error);
       const badToken = error?.reason === "BAD_RESUME_TOKEN" && this.#replica.resumeToken !== "";
       if (badToken) this.#replica.forgetToken();
       refusedTokens = badToken ? refusedTokens + 1 : 0;

@@ -93,8 +93,7 @@ export async function* watchSecret(
     } catch (error) {
       ended = asSlotsError(error);
     }
-    if (signal?.aborted) return;
-    if (ended?.code === "CANCELLED" && ended.reason === "CLIENT_CLOSED") return;
+    if (signal?.aborted || connection.closed) return;
     if (ended?.reason === "BAD_RESUME_TOKEN" && token !== "") {
       token = "";
       continue;

@@ -117,6 +117,16 @@ describe("open", () => {
     }
   });
 
+  it("ends with its client, and the handles go on answering", async () => {
+    const { secrets, stream } = await openWith((one) => one.sync(3n, { "0": "x" }));
+    client.close();
+    await stream.cancelled;
+    await secrets.close();
+    expect(secrets.handle("s").current().value.text()).toBe("x");
+    await expect(client.getSecret("s")).rejects.toMatchObject({ code: "CANCELLED", reason: "CLIENT_CLOSED" });
+    await expect(client.open(["s"], { waitMs: 60_000 })).rejects.toMatchObject({ code: "CANCELLED" });
+  });
+
   it("is one call with the client in it, closed together", async () => {
     const pending = open({ address: server.address, token: "tok", names: ["s"] });
     const stream = await server.nextStream();
