@@ -61,11 +61,11 @@ func (s snapshot) seal(key []byte, now time.Time) ([]byte, error) {
 		secret := cachedSecret{Revision: decimal(state.revision), Absent: state.absent, Slots: []cachedSlot{}}
 		for _, e := range state.slots {
 			slot := cachedSlot{
-				Slot: decimal(e.slot), Revision: decimal(e.revision), CreateTime: formatTime(e.created),
+				Slot: decimal(e.Slot), Revision: decimal(e.revision), CreateTime: formatTime(e.CreateTime),
 				Failed: e.failed != nil,
 			}
 			if e.failed == nil {
-				value := e.value.Bytes()
+				value := e.Value.Bytes()
 				slot.Value = &value
 			}
 			secret.Slots = append(secret.Slots, slot)
@@ -122,11 +122,12 @@ func (p cachePayload) snapshot() (snapshot, error) {
 			if err != nil || slot.Failed == (slot.Value != nil) {
 				return snapshot{}, fmt.Errorf("a slot in it is not of a known form")
 			}
-			entry := slotEntry{slot: numbers.read(slot.Slot), revision: numbers.read(slot.Revision), created: created}
+			entry := slotEntry{revision: numbers.read(slot.Revision)}
+			entry.Slot, entry.CreateTime = numbers.read(slot.Slot), created
 			if slot.Failed {
-				entry.failed = failedSlot(name, entry.slot)
+				entry.failed = failedSlot(name, entry.Slot)
 			} else {
-				entry.value = Bytes(*slot.Value)
+				entry.Value = Bytes(*slot.Value)
 			}
 			entries = append(entries, entry)
 		}
@@ -145,7 +146,7 @@ func (p cachePayload) snapshot() (snapshot, error) {
 
 // strictlyAscending makes IsSortedFunc refuse equal neighbours too.
 func strictlyAscending(a, b slotEntry) int {
-	if a.slot > b.slot {
+	if a.Slot > b.Slot {
 		return 1
 	}
 	return -1

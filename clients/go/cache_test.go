@@ -223,7 +223,7 @@ func TestCacheFileOfAnotherClient(t *testing.T) {
 	if got := describe(s.states["app/gone"]); got != "e:41 NOT_EXISTING" {
 		t.Fatalf("app/gone is %s", got)
 	}
-	if created := s.states["app/db"].slots[1].created; formatTime(created) != "1790000100.250000000" {
+	if created := s.states["app/db"].slots[1].CreateTime; formatTime(created) != "1790000100.250000000" {
 		t.Fatalf("created %v", created)
 	}
 }

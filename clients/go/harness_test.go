@@ -72,10 +72,11 @@ func serve(t *testing.T, s *scriptedServer, opts ...grpc.ServerOption) *scripted
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address, s.grpc = listener.Addr().String(), grpc.NewServer(opts...)
-	pb.RegisterSecretServiceServer(s.grpc, s)
-	go func() { _ = s.grpc.Serve(listener) }()
-	t.Cleanup(s.grpc.Stop)
+	server := grpc.NewServer(opts...)
+	s.address, s.grpc = listener.Addr().String(), server
+	pb.RegisterSecretServiceServer(server, s)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
 	return s
 }
 

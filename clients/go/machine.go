@@ -124,10 +124,8 @@ func (m *machine) liveSlot(live *pb.LiveSlot, revision uint64) error {
 	if crc32.Checksum(live.GetValue(), castagnoli) != live.GetCrc32C() {
 		return newError(codes.DataLoss, ReasonDataLoss, "a value of %s arrived damaged", live.GetName())
 	}
-	entry := &slotEntry{revision: revision, value: Bytes(live.GetValue())}
-	if live.GetCreateTime() != nil {
-		entry.created = live.GetCreateTime().AsTime()
-	}
+	version := Version{Value: Bytes(live.GetValue()), CreateTime: timeOf(live.GetCreateTime())}
+	entry := &slotEntry{Version: version, revision: revision}
 	return m.change(live.GetName(), live.Slot, revision, entry)
 }
 
@@ -136,7 +134,8 @@ func (m *machine) failedSlot(failed *pb.FailedSlot, revision uint64) error {
 	entry := &slotEntry{revision: revision, failed: failedSlot(name, slot)}
 	// A record that was damaged after we read it: the value that we hold is still the right one.
 	if known := m.known(name, slot); known != nil && known.failed == nil && known.revision == revision {
-		entry = known
+		kept := *known // a copy: readers hold what is applied
+		entry = &kept
 	}
 	return m.change(name, failed.Slot, revision, entry)
 }
@@ -165,7 +164,7 @@ func (m *machine) change(name string, number *uint64, revision uint64, entry *sl
 	}
 	p.touch(revision)
 	if entry != nil {
-		entry.slot, p.absent = *number, ""
+		entry.Slot, p.absent = *number, ""
 	}
 	p.changes[*number] = entry
 	return nil
@@ -235,7 +234,7 @@ func (p *pendingSecret) build(name string, previous *State, epoch string, synced
 	bySlot := map[uint64]slotEntry{}
 	if !p.rebuilt && previous != nil {
 		for _, entry := range previous.slots {
-			bySlot[entry.slot] = entry
+			bySlot[entry.Slot] = entry
 		}
 	}
 	for slot, entry := range p.changes {
@@ -245,7 +244,7 @@ func (p *pendingSecret) build(name string, previous *State, epoch string, synced
 			bySlot[slot] = *entry
 		}
 	}
-	entries := slices.SortedFunc(maps.Values(bySlot), func(a, b slotEntry) int { return cmp.Compare(a.slot, b.slot) })
+	entries := slices.SortedFunc(maps.Values(bySlot), func(a, b slotEntry) int { return cmp.Compare(a.Slot, b.Slot) })
 	absent := p.absent
 	switch {
 	case len(entries) > 0:

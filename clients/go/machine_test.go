@@ -33,9 +33,9 @@ func describe(s *State) string {
 	text := fmt.Sprintf("%s:%d", s.epoch, s.revision)
 	for _, e := range s.slots {
 		if e.failed != nil {
-			text += fmt.Sprintf(" %d=!", e.slot)
+			text += fmt.Sprintf(" %d=!", e.Slot)
 		} else {
-			text += fmt.Sprintf(" %d=%s", e.slot, e.value.open())
+			text += fmt.Sprintf(" %d=%s", e.Slot, e.Value.open())
 		}
 	}
 	if s.absent != "" {
@@ -251,7 +251,7 @@ func randomHistory(t *testing.T, random *rand.Rand, seed uint64) {
 			}
 			last[now.epoch] = now.revision
 			for _, e := range now.slots {
-				if e.value.open() != valueOf(now.epoch, e.slot, e.revision) {
+				if e.Value.open() != valueOf(now.epoch, e.Slot, e.revision) {
 					t.Errorf("seed %d: a mixture: %s", seed, describe(now))
 				}
 			}

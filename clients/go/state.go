@@ -35,13 +35,12 @@ type Version struct {
 	CreateTime time.Time
 }
 
-// slotEntry is one live slot. revision is the slot's own, which orders the events of one slot.
+// slotEntry is one live slot: what it resolves to, made once because it is read far more often than it changes.
 type slotEntry struct {
-	slot     uint64
+	Version
+	failed *Error
+	// revision is the slot's own, which orders the events of one slot; Version.Revision is the secret's.
 	revision uint64
-	created  time.Time
-	value    Value
-	failed   *Error
 }
 
 // State is everything known of one secret at one revision. It never changes; a handle replaces it as a whole.
@@ -53,12 +52,13 @@ type State struct {
 	slots    []slotEntry // ascending
 	// nothing is the answer when no slot resolves; made once, so that a failing read allocates nothing either.
 	nothing *Error
-	// What Current answers, made once: it is read far more often than it changes.
-	current    Version
-	currentErr error
 }
 
+// newState makes a state of slots in rising order, which become its own.
 func newState(name, epoch string, revision uint64, absent AbsentReason, entries []slotEntry) *State {
+	for i := range entries {
+		entries[i].Name, entries[i].Epoch, entries[i].Revision = name, epoch, revision
+	}
 	s := &State{name: name, epoch: epoch, revision: revision, absent: absent, slots: entries}
 	switch {
 	case len(entries) > 0:
@@ -69,14 +69,13 @@ func newState(name, epoch string, revision uint64, absent AbsentReason, entries 
 		s.nothing = newError(codes.NotFound, ReasonNoEffectiveSlot, "%s has no enabled slot", name)
 	}
 	s.nothing.Metadata = map[string]string{"name": name}
-	s.current, s.currentErr = s.resolve(len(entries) - 1)
 	return s
 }
 
 func undeclaredState(name string) *State {
 	e := newError(codes.InvalidArgument, ReasonNameNotDeclared, "%q was not among the names of this set", name)
 	e.Metadata = map[string]string{"name": name}
-	return &State{name: name, nothing: e, currentErr: e}
+	return &State{name: name, nothing: e}
 }
 
 // failedSlot is the answer for a slot whose record does not open at the server. It is never skipped for a lower one.
@@ -102,13 +101,13 @@ func (s *State) Absent() AbsentReason { return s.absent }
 func (s *State) Slots() []uint64 {
 	numbers := make([]uint64, len(s.slots))
 	for i := range s.slots {
-		numbers[i] = s.slots[i].slot
+		numbers[i] = s.slots[i].Slot
 	}
 	return numbers
 }
 
 // Current returns the value in the enabled slot with the largest number.
-func (s *State) Current() (Version, error) { return s.current, s.currentErr }
+func (s *State) Current() (Version, error) { return s.resolve(len(s.slots) - 1) }
 
 // EffectiveAt returns the value in the enabled slot with the largest number at or below t.
 func (s *State) EffectiveAt(t uint64) (Version, error) {
@@ -158,7 +157,7 @@ func (s *State) GoString() string { return s.String() }
 func (s *State) indexAt(t uint64) int {
 	low, high := 0, len(s.slots)
 	for low < high {
-		if mid := int(uint(low+high) >> 1); s.slots[mid].slot <= t {
+		if mid := int(uint(low+high) >> 1); s.slots[mid].Slot <= t {
 			low = mid + 1
 		} else {
 			high = mid
@@ -175,12 +174,12 @@ func (s *State) resolve(i int) (Version, error) {
 	if e.failed != nil {
 		return Version{}, e.failed
 	}
-	return Version{s.name, e.slot, e.value, s.revision, s.epoch, e.created}, nil
+	return e.Version, nil
 }
 
 // find returns the entry of a slot, or nil.
 func (s *State) find(slot uint64) *slotEntry {
-	if i := s.indexAt(slot); i >= 0 && s.slots[i].slot == slot {
+	if i := s.indexAt(slot); i >= 0 && s.slots[i].Slot == slot {
 		return &s.slots[i]
 	}
 	return nil
@@ -190,7 +189,7 @@ func (s *State) find(slot uint64) *slotEntry {
 func (s *State) sameContent(other *State) bool {
 	return s.epoch == other.epoch && s.absent == other.absent &&
 		slices.EqualFunc(s.slots, other.slots, func(a, b slotEntry) bool {
-			return a.slot == b.slot && a.revision == b.revision && (a.failed == nil) == (b.failed == nil)
+			return a.Slot == b.Slot && a.revision == b.revision && (a.failed == nil) == (b.failed == nil)
 		})
 }
 
@@ -200,5 +199,5 @@ func (s *State) resolvesAlike(other *State) bool {
 		return len(s.slots) == len(other.slots) && s.absent == other.absent
 	}
 	a, b := &s.slots[len(s.slots)-1], &other.slots[len(other.slots)-1]
-	return a.slot == b.slot && (a.failed == nil) == (b.failed == nil) && a.value.Equal(b.value)
+	return a.Slot == b.Slot && (a.failed == nil) == (b.failed == nil) && a.Value.Equal(b.Value)
 }

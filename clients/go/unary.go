@@ -28,7 +28,7 @@ func call[Req, Resp any](ctx context.Context, c *Client, request Req, method rpc
 	waits := backoff{base: c.timing.backoff}
 	reauthenticated := false
 	for attempt := 1; ; attempt++ {
-		to, err := c.prepare(ctx, reauthenticated)
+		to, err := c.prepare(ctx, attempt > 1)
 		if err != nil {
 			return none, err
 		}

@@ -38,25 +38,21 @@ func (d *driver) do(r *request) (answer, error) {
 		return nil, fmt.Errorf("no client %s", r.Client)
 	case "open", "fakeOpen":
 		return nil, d.open(r)
-	}
-	if r.Set != "" {
-		set := d.sets[r.Set]
-		if set == nil {
-			return nil, fmt.Errorf("no set %s", r.Set)
-		}
-		return d.onSet(r, set)
-	}
-	if r.Derived != "" {
+	case "derivedGet":
 		return d.derivedGet(r)
 	}
-	client := d.clients[r.Client]
-	if client == nil {
-		if !unaryOps[r.Op] {
-			return nil, unknownOp(r.Op)
+	if unaryOps[r.Op] {
+		client := d.clients[r.Client]
+		if client == nil {
+			return nil, fmt.Errorf("no client %q", r.Client)
 		}
-		return nil, fmt.Errorf("no client %q", r.Client)
+		return unary(context.Background(), r, client)
 	}
-	return unary(context.Background(), r, client)
+	set := d.sets[r.Set]
+	if set == nil {
+		return nil, unknownOp(r.Op + " without a set")
+	}
+	return d.onSet(r, set)
 }
 
 func unknownOp(op string) error {

@@ -69,8 +69,8 @@ func (p *derivedPool) misused(err error) {
 
 func (d *driver) derivedGet(r *request) (answer, error) {
 	pool := d.derived[r.Derived]
-	if pool == nil || r.Op != "derivedGet" {
-		return nil, unknownOp(r.Op + " of " + r.Derived)
+	if pool == nil {
+		return nil, fmt.Errorf("no derived %q", r.Derived)
 	}
 	pool.mu.Lock()
 	defer pool.mu.Unlock()
@@ -93,10 +93,13 @@ func (d *driver) repr(r *request, set *openSet) (answer, error) {
 		state   *slots.State
 	}{version.Value, version, state}
 	holders := []any{
-		version.Value, &version.Value, version, &version, state, *state, handle, set.Set, set.fake, hidden, &hidden,
+		version.Value, &version.Value, version, &version, state, *state, handle, set.Set, hidden, &hidden,
 		slots.Options{Token: version.Value}, []slots.Value{version.Value}, map[string]slots.Version{"v": version},
 		slots.Change{Name: r.Name, Previous: state, Current: state},
 		fmt.Errorf("it failed with %v", version), &slots.Error{Message: fmt.Sprint(version)},
+	}
+	if set.fake != nil {
+		holders = append(holders, set.fake)
 	}
 	for _, client := range d.clients {
 		holders = append(holders, client)
