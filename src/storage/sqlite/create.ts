@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
+import { NO_REVISION } from "../../domain/numbers.ts";
 import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure } from "./connection.ts";
 import { flushFile, publish } from "./files.ts";
+import { headSum } from "./head-row.ts";
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 /**
@@ -44,7 +46,8 @@ export function migrate(db: Connection): void {
     for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
     if (version === 0) {
       const [storeId, epoch] = [randomBytes(16).toString("hex"), randomBytes(16).toString("hex")];
-      db.prepare("INSERT INTO store VALUES (1, ?, ?, 0, 0, 0)").run(storeId, epoch);
+      const sum = headSum(storeId, { epoch, revision: NO_REVISION, accessRevision: NO_REVISION });
+      db.prepare("INSERT INTO store VALUES (1, ?, ?, 0, 0, 0, ?)").run(storeId, epoch, sum);
       db.pragma(`application_id = ${APPLICATION_ID}`);
     }
     db.pragma(`user_version = ${SCHEMA_VERSION}`);

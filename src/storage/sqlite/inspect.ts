@@ -80,9 +80,7 @@ function look(db: Connection, file: string, size: number, walSize: number): Stor
     head: reader.head(),
     masterKeys: reader.masterKeys(),
   };
-  if (!/^[0-9a-f]{32}$/.test(inspection.storeId) || !/^[0-9a-f]{32}$/.test(inspection.head.epoch)) {
-    throw broken(file, "is damaged");
-  }
+  if (!reader.standsWhole()) throw broken(file, "is damaged");
   return inspection;
 }
 

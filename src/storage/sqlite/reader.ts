@@ -5,7 +5,6 @@ import type { MasterKeyRecord, StoreKeyPurpose, StoreKeyRecord } from "../../dom
 import type {
   AccessRead,
   AuditAnchor,
-  ChangeKind,
   ChangePage,
   ChangeRecord,
   Head,
@@ -21,7 +20,9 @@ import type {
   WrappedPage,
 } from "../records.ts";
 import { type PolicyColumns, parsePolicyRow, parseToken, type TokenColumns } from "./access-rows.ts";
+import { type ChangeColumns, parseChange } from "./change-rows.ts";
 import type { Connection, Statement } from "./connection.ts";
+import { type HeadColumns, headSum, parseHead } from "./head-row.ts";
 import { decodeResult } from "./result-codec.ts";
 import {
   type KeyedSecret,
@@ -63,13 +64,8 @@ const SQL = {
     FROM slots s JOIN secrets n USING (secret_id) WHERE s.key_id = ? AND s.row_id > ? ORDER BY s.row_id LIMIT ?`,
   anchors: "SELECT * FROM audit_anchors ORDER BY chain",
   identity: "SELECT store_id FROM store",
+  whole: "SELECT store_id, row_sum, (SELECT coalesce(max(revision), 0) FROM changes) AS newest FROM store",
 } as const;
-
-interface HeadColumns {
-  readonly epoch: string;
-  readonly revision: bigint;
-  readonly access_revision: bigint;
-}
 
 /** All reads of the port over one connection. Each is one moment: one statement, or one read transaction. */
 export class Reader {
@@ -85,7 +81,16 @@ export class Reader {
   }
 
   storeId(): string {
-    return this.#one<{ store_id: string }>(SQL.identity)!.store_id;
+    return guarded(() => this.#one<{ store_id: string }>(SQL.identity)!.store_id);
+  }
+
+  /** Whether the store's own row is as it was written, and of the same moment as the newest change. */
+  standsWhole(): boolean {
+    return this.#at(() => {
+      const row = this.#one<{ store_id: string; row_sum: bigint; newest: bigint }>(SQL.whole)!;
+      const head = this.#readHead();
+      return row.row_sum === headSum(row.store_id, head) && row.newest === head.revision;
+    });
   }
 
   head(): Head {
@@ -308,42 +313,6 @@ function guarded<T>(read: () => T): T {
 
 function withoutRecord(row: SlotColumns): SlotRow {
   return { ...parseSlotMeta(row), record: undefined };
-}
-
-function parseHead(row: HeadColumns): Head {
-  return {
-    epoch: row.epoch,
-    revision: row.revision as Revision,
-    accessRevision: row.access_revision as Revision,
-  };
-}
-
-interface ChangeColumns {
-  readonly revision: bigint;
-  readonly commit_id: Uint8Array;
-  readonly time: bigint;
-  readonly kind: string;
-  readonly name: string | null;
-  readonly slot: bigint | null;
-  readonly subject: string | null;
-  readonly principal: string;
-  readonly rpc: string;
-  readonly request_id: string | null;
-}
-
-function parseChange(row: ChangeColumns): ChangeRecord {
-  return {
-    revision: row.revision as Revision,
-    commitId: row.commit_id,
-    time: Number(row.time),
-    kind: row.kind as ChangeKind,
-    name: (row.name ?? undefined) as SecretName | undefined,
-    slot: (row.slot ?? undefined) as SlotNumber | undefined,
-    subject: row.subject ?? undefined,
-    principal: row.principal,
-    rpc: row.rpc,
-    requestId: row.request_id ?? undefined,
-  };
 }
 
 interface RequestColumns {

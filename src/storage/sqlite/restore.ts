@@ -6,6 +6,7 @@ import type { Head } from "../records.ts";
 import { configure } from "./connection.ts";
 import { flushFile, publish, sizeOf, storeFiles } from "./files.ts";
 import { inspectFile, openError } from "./inspect.ts";
+import { WriterTables } from "./writer-tables.ts";
 
 export interface RestoredStore {
   readonly storeId: string;
@@ -48,7 +49,9 @@ function startNewEpoch(file: string): string {
   const db = new Database(file, { fileMustExist: true });
   try {
     configure(db);
-    db.prepare("UPDATE store SET epoch = ?").run(epoch);
+    const tables = new WriterTables(db);
+    const renew = db.transaction(() => tables.saveHead({ ...tables.head(), epoch }));
+    renew.immediate();
     return epoch;
   } finally {
     db.close();

@@ -15,7 +15,8 @@ export const MIGRATIONS: readonly string[] = [
     epoch TEXT NOT NULL,
     revision INTEGER NOT NULL CHECK (revision >= 0),
     access_revision INTEGER NOT NULL CHECK (access_revision BETWEEN 0 AND revision),
-    floor INTEGER NOT NULL CHECK (floor BETWEEN 0 AND revision)
+    floor INTEGER NOT NULL CHECK (floor BETWEEN 0 AND revision),
+    row_sum INTEGER NOT NULL
   ) STRICT;
 
   CREATE TABLE secrets (
@@ -74,7 +75,8 @@ export const MIGRATIONS: readonly string[] = [
     subject TEXT,
     principal TEXT NOT NULL,
     rpc TEXT NOT NULL,
-    request_id TEXT
+    request_id TEXT,
+    row_sum INTEGER NOT NULL
   ) STRICT;
 
   CREATE TABLE requests (

@@ -13,7 +13,9 @@ import type {
   TokenRecord,
 } from "../records.ts";
 import { parseToken, policyColumns, type TokenColumns, tokenColumns } from "./access-rows.ts";
+import { changeColumns } from "./change-rows.ts";
 import type { Connection, Statement } from "./connection.ts";
+import { type HeadColumns, headSum, parseHead } from "./head-row.ts";
 import { encodeResult } from "./result-codec.ts";
 import {
   type KeyedSecret,
@@ -27,7 +29,8 @@ import {
 
 const SQL = {
   head: "SELECT epoch, revision, access_revision FROM store",
-  saveHead: "UPDATE store SET epoch = ?, revision = ?, access_revision = ?",
+  saveHead: "UPDATE store SET epoch = ?, revision = ?, access_revision = ?, row_sum = ?",
+  identity: "SELECT store_id FROM store",
   secret: "SELECT * FROM secrets WHERE name = ?",
   insertSecret: `INSERT INTO secrets VALUES (@secret_id, @name, @comment, @labels, @create_time, @update_time,
     @revision, @state_revision, @born_revision, @enabled_count, @disabled_count, @destroyed_count,
@@ -49,7 +52,8 @@ const SQL = {
     version_id = excluded.version_id, size = excluded.size, row_sum = excluded.row_sum, key_id = excluded.key_id,
     wrapped_key = excluded.wrapped_key, ciphertext = excluded.ciphertext`,
   bury: "INSERT INTO tombstones VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET revision = excluded.revision, time = excluded.time",
-  change: "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  change: `INSERT INTO changes VALUES (@revision, @commit_id, @time, @kind, @name, @slot, @subject, @principal, @rpc,
+    @request_id, @row_sum)`,
   request:
     "SELECT digest, result FROM requests WHERE principal = ? AND rpc = ? AND request_id = ? AND expire_time > ?",
   saveRequest: "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?)",
@@ -82,19 +86,19 @@ const SQL = {
 export class WriterTables {
   readonly #db: Connection;
   readonly #statements = new Map<string, Statement>();
+  #storeId: string | undefined;
 
   constructor(db: Connection) {
     this.#db = db;
   }
 
   head(): Head {
-    const row = this.#one<{ epoch: string; revision: bigint; access_revision: bigint }>(SQL.head)!;
-    const { epoch, revision, access_revision: accessRevision } = row;
-    return { epoch, revision: revision as Revision, accessRevision: accessRevision as Revision };
+    return parseHead(this.#one<HeadColumns>(SQL.head)!);
   }
 
   saveHead(head: Head): void {
-    this.#run(SQL.saveHead, head.epoch, head.revision, head.accessRevision);
+    this.#storeId ??= this.#one<{ store_id: string }>(SQL.identity)!.store_id;
+    this.#run(SQL.saveHead, head.epoch, head.revision, head.accessRevision, headSum(this.#storeId, head));
   }
 
   secret(name: SecretName): KeyedSecret | undefined {
@@ -134,19 +138,7 @@ export class WriterTables {
   }
 
   addChange(change: ChangeRecord): void {
-    this.#run(
-      SQL.change,
-      change.revision,
-      change.commitId,
-      BigInt(change.time),
-      change.kind,
-      change.name ?? null,
-      change.slot ?? null,
-      change.subject ?? null,
-      change.principal,
-      change.rpc,
-      change.requestId ?? null,
-    );
+    this.#run(SQL.change, changeColumns(change));
   }
 
   request(principal: string, rpc: string, id: string, now: number) {
