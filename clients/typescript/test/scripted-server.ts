@@ -22,6 +22,7 @@ import { ErrorInfoSchema } from "../../../gen/ts/google/rpc/error_details_pb.ts"
 import { StatusSchema } from "../../../gen/ts/google/rpc/status_pb.ts";
 import {
   SecretService,
+  WatchSecretResponseSchema,
   type WatchSlotsRequest,
   WatchSlotsResponseSchema,
 } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
@@ -59,6 +60,11 @@ export class ScriptedStream {
 
   send(revision: bigint, event: Event, { epoch = this.#epoch, resumeToken = "" } = {}): void {
     this.#call.write(create(WatchSlotsResponseSchema, { epoch, revision, resumeToken, event }));
+  }
+
+  /** A message of WatchSecret, as plain members. */
+  sendSecret(message: MessageInitShape<typeof WatchSecretResponseSchema>): void {
+    this.#call.write(create(WatchSecretResponseSchema, { epoch: this.#epoch, ...message }));
   }
 
   /** A whole secret in one slot each, and `synced`. */
