@@ -82,11 +82,11 @@ def test_a_token_callback_is_asked_each_time(server: ScriptedServer) -> None:
 
 
 class Identity:
-    """A self-signed certificate for 127.0.0.1, and its key."""
+    """A self-signed certificate for slots.test, and its key."""
 
-    def __init__(self) -> None:
+    def __init__(self, subject: str) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
         now = datetime.datetime.now(datetime.timezone.utc)
         certificate = (
             x509.CertificateBuilder()
@@ -113,7 +113,7 @@ def test_mutual_tls_is_reloaded_and_damaged_files_are_not(
     tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("secretslots._connection._TLS_CHECK", 0.0)
-    first, second = Identity(), Identity()
+    first, second = Identity("first"), Identity("second")
     ca, cert, key = tmp_path / "ca.pem", tmp_path / "cert.pem", tmp_path / "key.pem"
 
     def write(identity: Identity) -> None:

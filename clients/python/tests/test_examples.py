@@ -31,6 +31,10 @@ class Program:
         self._more = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
+    def has(self, pattern: str) -> bool:
+        with self._more:
+            return any(re.search(pattern, line) for line in self._lines)
+
     def line(self, pattern: str) -> re.Match[str]:
         """The first line that holds the pattern."""
         deadline = time.monotonic() + BOUND
@@ -88,8 +92,12 @@ def test_five_lines(server: ScriptedServer, tmp_path: Path) -> None:
     with running(server, "-c", text, cwd=tmp_path) as program:
         stream = first(server, "app/db", 0, "hunter2")
         program.line("slot 0 is current")
-        stream.send(slot("app/db", 5, "hunter3", 2), synced(2))
-        program.line(r"rotated to slot 5 with the value \[secret\]")
+        # Until the loop over the changes has begun, a rotation is only seen by the next read.
+        revision = 1
+        while not program.has(r"rotated to slot \d+ with the value \[secret\]"):
+            assert (revision := revision + 1) < BOUND / 0.02
+            stream.send(slot("app/db", revision, "hunter3", revision), synced(revision))
+            time.sleep(0.02)
 
 
 def test_database_pool(server: ScriptedServer, tmp_path: Path) -> None:
