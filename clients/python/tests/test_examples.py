@@ -95,7 +95,8 @@ def test_five_lines(server: ScriptedServer, tmp_path: Path) -> None:
         # Until the loop over the changes has begun, a rotation is only seen by the next read.
         revision = 1
         while not program.has(r"rotated to slot \d+ with the value \[secret\]"):
-            assert (revision := revision + 1) < BOUND / 0.02
+            revision += 1
+            assert revision < BOUND / 0.02
             stream.send(slot("app/db", revision, "hunter3", revision), synced(revision))
             time.sleep(0.02)
 
