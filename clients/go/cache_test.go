@@ -43,12 +43,11 @@ func TestCacheServesWhileTheServerIsAway(t *testing.T) {
 		t.Fatalf("files left over: %v", entries)
 	}
 
-	// Away: the port of a server that has stopped.
-	server := &scriptedServer{onWatch: func(_ int, _ *pb.WatchSlotsRequest, stream watchStream) error {
+	// Away: a socket that nobody listens on yet.
+	server := &scriptedServer{address: "unix:" + filepath.Join(dir, "socket"), onWatch: func(_ int, _ *pb.WatchSlotsRequest, stream watchStream) error {
 		_ = sendAll(stream, progressAt(9))
 		return hold(stream)
 	}}
-	serve(t, server).grpc.Stop()
 	client := connect(t, Options{Address: server.address})
 	set := mustOpen(t, client, []string{"b", "a"}, WithCache(path, cacheKey))
 	defer set.Close()

@@ -36,7 +36,9 @@ func (f *follower) run(ctx context.Context) {
 			continue
 		}
 		f.badToken = false
-		f.opening.failed(failure)
+		if f.opening.failed(failure) {
+			return
+		}
 		if caughtUp && time.Since(began) >= f.client.timing.healthy {
 			f.waits.reset()
 		}

@@ -61,19 +61,21 @@ type scriptedServer struct {
 	gets    int
 }
 
-// serve starts the server; address "" takes a free port.
+// serve starts the server on a free port, or on the unix socket that its address names.
 func serve(t *testing.T, s *scriptedServer, opts ...grpc.ServerOption) *scriptedServer {
 	t.Helper()
-	address := s.address
-	if address == "" {
-		address = "127.0.0.1:0"
+	network, address := "tcp", "127.0.0.1:0"
+	if path, isUnix := strings.CutPrefix(s.address, "unix:"); isUnix {
+		network, address = "unix", path
 	}
-	listener, err := net.Listen("tcp", address)
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(opts...)
-	s.address, s.grpc = listener.Addr().String(), server
+	if s.grpc = server; network == "tcp" {
+		s.address = listener.Addr().String()
+	}
 	pb.RegisterSecretServiceServer(server, s)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
@@ -213,6 +215,7 @@ func connect(t *testing.T, options Options) *Client {
 		t.Fatal(err)
 	}
 	client.timing.backoff = time.Millisecond
+	client.timing.cacheGrace = time.Minute
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

@@ -53,10 +53,11 @@ func (c *Client) Open(ctx context.Context, names []string, opts ...OpenOption) (
 		f.cache = newCacheWriter(options, c.timing.cacheIdle, set.log)
 		f.loadCache(options)
 	}
-	if err := c.add(set, f); err != nil {
+	closed, err := c.add(set, f)
+	if err != nil {
 		return nil, err
 	}
-	if err := f.wait(ctx, options.timeout); err != nil {
+	if err := f.wait(ctx, options.timeout, closed); err != nil {
 		_ = set.Close()
 		return nil, err
 	}
@@ -66,15 +67,15 @@ func (c *Client) Open(ctx context.Context, names []string, opts ...OpenOption) (
 	return set, nil
 }
 
-// add starts following, unless the client was closed.
-func (c *Client) add(set *Set, f *follower) error {
+// add starts following, unless the client was closed. The channel is closed when the set is.
+func (c *Client) add(set *Set, f *follower) (closed <-chan struct{}, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sets == nil {
 		cancel()
-		return newError(codes.Canceled, ReasonClosed, "the client is closed")
+		return nil, newError(codes.Canceled, ReasonClosed, "the client is closed")
 	}
 	c.sets[set] = struct{}{}
 	set.stop = func() {
@@ -91,13 +92,14 @@ func (c *Client) add(set *Set, f *follower) error {
 	if f.cache != nil {
 		running.Go(func() { f.cache.run(ctx) })
 	}
-	return nil
+	return ctx.Done(), nil
 }
 
 // opening is what the stream tells to the call that waits for it.
 type opening struct {
 	mu              sync.Mutex
 	news            chan struct{} // holds at most one
+	over            bool          // open has returned a set: nothing is fatal any more
 	contacted       bool          // a `synced` or `progress` came
 	unavailable     bool          // an attempt found no server
 	unauthenticated int           // in a row
@@ -119,87 +121,104 @@ func (o *opening) tell(update func()) {
 
 func (o *opening) reached() { o.tell(func() { o.contacted, o.last, o.unauthenticated = true, nil, 0 }) }
 
-func (o *opening) failed(e *Error) {
+// failed says whether that ends the opening.
+func (o *opening) failed(e *Error) (fatal bool) {
 	o.tell(func() {
 		o.last = e
 		o.unavailable = o.unavailable || likeUnavailable(e.Code)
-		if e.Code != codes.Unauthenticated {
+		if e.Code == codes.Unauthenticated {
+			o.unauthenticated++
+		} else {
 			o.unauthenticated = 0
-		} else if o.unauthenticated++; o.unauthenticated == 2 {
+		}
+		if !o.over && (o.unauthenticated == 2 || refuses(e)) {
 			o.fatal = e
 		}
-		switch e.Code {
-		case codes.PermissionDenied, codes.Unimplemented:
-			o.fatal = e
-		case codes.InvalidArgument:
-			if e.Reason != ReasonBadResumeToken {
-				o.fatal = e
-			}
-		}
-		if e.Reason == ReasonClosed {
-			o.fatal = e
-		}
+		fatal = o.fatal != nil
 	})
+	return fatal
+}
+
+// refuses: a server that understood what we want and says no.
+func refuses(e *Error) bool {
+	switch e.Code {
+	case codes.PermissionDenied, codes.Unimplemented:
+		return true
+	case codes.InvalidArgument:
+		return e.Reason != ReasonBadResumeToken
+	default:
+		return false
+	}
+}
+
+// resolved is asked each time something happened: is the wait over, and how?
+func (o *opening) resolved(set *Set, graceOver bool) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fatal != nil {
+		return true, o.fatal
+	}
+	o.over = (o.contacted || o.unavailable || graceOver) && set.resolvesAll()
+	return o.over, nil
 }
 
 // wait returns when every name has a value, or says why that won't be.
-func (f *follower) wait(ctx context.Context, timeout time.Duration) error {
+func (f *follower) wait(ctx context.Context, timeout time.Duration, closed <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	graceOver := false
 	grace := time.NewTimer(f.client.timing.cacheGrace)
 	defer grace.Stop()
+	began := time.Now()
 	for {
-		f.opening.mu.Lock()
-		contacted, unavailable, fatal := f.opening.contacted, f.opening.unavailable, f.opening.fatal
-		f.opening.mu.Unlock()
-		if fatal != nil {
-			return fatal
-		}
-		if (contacted || unavailable || graceOver) && f.set.resolvesAll() {
-			return nil
+		if over, err := f.opening.resolved(f.set, graceOver); over {
+			return err
 		}
 		select {
 		case <-f.opening.news:
 		case <-grace.C:
 			graceOver = true
+		case <-closed:
+			return newError(codes.Canceled, ReasonClosed, "the client is closed")
 		case <-ctx.Done():
 			if ctx.Err() == context.Canceled {
 				return asError(ctx.Err())
 			}
-			return f.missing(timeout)
+			return f.missing(time.Since(began))
 		}
 	}
 }
 
-func (f *follower) missing(timeout time.Duration) *Error {
+func (f *follower) missing(waited time.Duration) *Error {
 	f.opening.mu.Lock()
 	contacted, last := f.opening.contacted, f.opening.last
 	f.opening.mu.Unlock()
 	var names, reasons []string
 	for _, name := range f.set.names {
-		why := ""
 		state := f.set.handles[name].State()
+		var err error
 		if state != nil {
-			_, err := state.Current()
-			if err == nil {
+			if _, err = state.Current(); err == nil {
 				continue
 			}
+		}
+		why := "the server said nothing of it"
+		switch {
+		case (state == nil && !contacted) || f.set.Stale():
+			why = "no contact with the server"
+			if last != nil {
+				why += ": " + last.Error()
+			}
+		case err != nil:
 			why = map[string]string{
 				ReasonSecretNotFound: "does not exist", ReasonNoEffectiveSlot: "has no enabled slot",
 				ReasonDataLoss: "does not open at the server",
 			}[asError(err).Reason]
 		}
-		if !contacted {
-			why = "no contact with the server"
-			if last != nil {
-				why += ": " + last.Error()
-			}
-		}
 		names, reasons = append(names, name), append(reasons, name+" ("+why+")")
 	}
-	e := newError(codes.DeadlineExceeded, ReasonSecretsMissing, "no value within %v for %s",
-		timeout, strings.Join(reasons, ", "))
+	e := newError(codes.DeadlineExceeded, ReasonSecretsMissing, "no value after %v for %s",
+		waited.Round(time.Millisecond), strings.Join(reasons, ", "))
 	e.Metadata = map[string]string{"missing": strings.Join(names, ",")}
 	if last != nil {
 		e.cause = last
