@@ -31,7 +31,7 @@ import { createTls, type Tls } from "./server/tls/tls.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
-import { openSqliteStorage } from "./storage/sqlite/open.ts";
+import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
 import type { Storage } from "./storage/storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -61,7 +61,10 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
       log.warn({ keyId }, "a master key of the store is not loaded; what it still wraps can't be read");
     }
   }
-  const tls = tlsOf(settings, log);
+  // TLS and issuers first: a mistake in them must not find a store made already.
+  let strangers: RefusalCounter | undefined;
+  const tls = tlsOf(settings, log, (peer) => strangers?.refused(peer, "UNAUTHENTICATED"));
+  const jwt = jwtOf(settings, log);
 
   const storage = await storageOf(settings, dataDir, log);
   const now = Date.now;
@@ -76,7 +79,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
   }
 
   const metrics = new Metrics(storage);
-  const authenticator = new Authenticator({ storage, now, ...jwtOf(settings, log) });
+  const authenticator = new Authenticator({ storage, now, ...(jwt === undefined ? {} : { jwt }) });
   const opened = new OpenedSecrets({ storage, keyring, maxBytes: settings["cache-bytes"] });
   let auditor: Auditor | undefined;
   const auditLog = await FileAuditLog.open({
@@ -92,6 +95,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
         { state, cause: messageOf(cause) },
         "audit log",
       ),
+    onFatal: (cause) => endInDoubt("the audit log", cause),
     onAnchorError: (cause) => log.warn({ cause: messageOf(cause) }, "an audit anchor could not be kept"),
   });
   const completed = await completeAudit(storage, auditLog, now);
@@ -118,11 +122,12 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
   });
   tls?.onRevocation(() => core.bell.ring("all"));
 
-  const strangers = new RefusalCounter(auditLog);
+  const refusals = new RefusalCounter(auditLog);
+  strangers = refusals;
   const server = new SlotsServer({
     core,
     keys: new KeyManager(core),
-    strangers,
+    strangers: refusals,
     listen,
     tls,
     failedLogins: new FailedLogins({
@@ -153,14 +158,18 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
 
   return {
     address,
-    reload: () => tls?.reload(),
+    reload: () => {
+      tls?.reload();
+      jwt?.reload();
+    },
     stop: async () => {
       clearInterval(pruning);
       metricsServer?.close();
       await server.stop(STOP_GRACE_MS);
       core.close();
       tls?.close();
-      await strangers.flush();
+      jwt?.close();
+      await refusals.flush();
       await auditLog.close();
       await storage.close();
     },
@@ -186,7 +195,16 @@ async function storageOf(settings: Settings, dataDir: string, log: Logger): Prom
     dataDir,
     maxWaiting: settings["write-queue"],
     onEvent: (event) => log.info(event, "store"),
+    onFatal: (reason) => endInDoubt("the store", reason),
   });
+}
+
+/** A flush that failed leaves unknown what is on the disk: nothing may be answered any more (D5). */
+function endInDoubt(what: string, cause: unknown): never {
+  process.stderr.write(
+    `slots: ${what} could not be flushed to disk (${messageOf(cause)}); ending, restart to recover\n`,
+  );
+  process.exit(FAILED_FLUSH_EXIT_CODE);
 }
 
 function makeDataDir(dataDir: string): void {
@@ -223,7 +241,7 @@ function providers(settings: Settings, dataDir: string, log: Logger): readonly M
   return [fileProvider(standard)];
 }
 
-function tlsOf(settings: Settings, log: Logger): Tls | undefined {
+function tlsOf(settings: Settings, log: Logger, onRefused: (peer: string) => void): Tls | undefined {
   const { "tls-cert": certFile, "tls-key": keyFile, "tls-client-ca": caFile, "tls-crl": crlFile } = settings;
   const when = settings["tls-client-certificates"] ?? (caFile === undefined ? "none" : "optional");
   if (certFile === undefined || keyFile === undefined) {
@@ -245,18 +263,19 @@ function tlsOf(settings: Settings, log: Logger): Tls | undefined {
       ...(crlFile === undefined ? {} : { crlFile }),
       clientCertificates: when,
       report: (level, message) => log[level](message),
+      onRefused,
     });
   } catch (error) {
     throw new StartError(`TLS: ${messageOf(error)}`);
   }
 }
 
-function jwtOf(settings: Settings, log: Logger): { jwt?: JwtVerifier } {
+function jwtOf(settings: Settings, log: Logger): JwtVerifier | undefined {
   const file = settings["jwt-issuers"];
-  if (file === undefined) return {};
+  if (file === undefined) return undefined;
   try {
     const issuers = readJwtIssuers(file, readFileSync(file, "utf8"));
-    return { jwt: new JwtVerifier({ issuers, report: (level, message) => log[level](message) }) };
+    return new JwtVerifier({ issuers, report: (level, message) => log[level](message) });
   } catch (error) {
     throw new StartError(`--jwt-issuers: ${messageOf(error)}`);
   }

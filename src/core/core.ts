@@ -50,8 +50,8 @@ export class Core {
   readonly progressMs: number;
   readonly version: string;
   readonly bell = new Bell();
-  /** Puts to the next free number of one secret take turns: side by side they would only make each other try again. */
-  readonly nextIndex = new Serial();
+  /** For operations that would only make each other try again side by side. */
+  readonly turns = new Serial();
   readonly #stopListening: () => void;
 
   constructor(options: CoreOptions) {

@@ -4,7 +4,7 @@ import type { SecretName } from "../domain/names.ts";
 import { MAX_NUMBER, NO_REVISION, type Revision, type SlotNumber, slotOfTime } from "../domain/numbers.ts";
 import type { SecretValue } from "../domain/secret-value.ts";
 import type { CommitResult, PutSlotMutation } from "../storage/commit.ts";
-import type { SlotRead } from "../storage/records.ts";
+import type { SlotRead, SlotRow } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import { Change, retriesExhausted } from "./change.ts";
 import type { Core } from "./core.ts";
@@ -35,54 +35,62 @@ export function putSlot(core: Core, call: Call, request: PutSlotRequest): Promis
     const change = new Change(core, call, request.requestId, digestParts(request));
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subjectOf(request));
-    return choice.kind === "next-index"
-      ? core.nextIndex.run(name, () => write(core, call, request, change))
-      : write(core, call, request, change);
+    const result = choice.kind === "next-index" ? "moved" : await attempt(core, call, request, change);
+    if (result !== "moved") return result;
+    // Puts that want the same number take turns: side by side, all but one of them would seal in vain each time.
+    const number = choice.kind === "number" ? String(choice.slot) : choice.kind;
+    return core.turns.run(`${name} ${number}`, () => write(core, call, request, change));
   });
 }
 
 const MOST_ATTEMPTS = 1000;
 
 async function write(core: Core, call: Call, request: PutSlotRequest, change: Change): Promise<CommitResult> {
-  const { name } = request;
-  for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-    call.signal.throwIfAborted();
-    const slot = chooseSlot(core, request);
-    const read = core.storage.readSlot(name, slot);
-    if (holdsSameValue(core, request, read)) {
-      return change.unchanged(
-        {
-          epoch: read.head.epoch,
-          revision: read.slot?.valueRevision ?? NO_REVISION,
-          created: false,
-          ...(read.secret === undefined ? {} : { secret: read.secret }),
-          ...(read.slot === undefined ? {} : { slot: read.slot }),
-        },
-        subjectOf(request),
-      );
-    }
-    requireWritable(request, slot, read);
-
-    const versionId = randomBytes(16);
-    const { storeId } = core.storage.identity;
-    const record = core.keyring.seal({ storeId, name, slot, versionId }, request.value);
-    const mutation: PutSlotMutation = {
-      kind: "put-slot",
-      name,
-      slot,
-      state: request.state,
-      versionId,
-      record,
-      size: request.value.size,
-      replaces: read.slot?.versionId,
-      ...(request.expectedRevision === undefined ? {} : { expectedRevision: request.expectedRevision }),
-      mustBeNext: request.choice.kind === "next-index",
-      maxSlots: core.limits.maxSlotsPerSecret,
-    };
-    const result = await change.commit(mutation, subjectOf(request));
+  for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
+    const result = await attempt(core, call, request, change);
     if (result !== "moved") return result;
   }
-  throw retriesExhausted(name);
+  throw retriesExhausted(request.name);
+}
+
+/** Reads, decides, seals and commits; "moved" when the slot was changed in between. */
+async function attempt(
+  core: Core,
+  call: Call,
+  request: PutSlotRequest,
+  change: Change,
+): Promise<CommitResult | "moved"> {
+  call.signal.throwIfAborted();
+  const { name } = request;
+  const slot = chooseSlot(core, request);
+  const read = core.storage.readSlot(name, slot);
+  if (read.slot !== undefined && holdsSameValue(core, request, read.slot)) {
+    const { epoch } = read.head;
+    const unchanged = { epoch, revision: read.slot.valueRevision, slot: read.slot, created: false };
+    return change.unchanged(
+      read.secret === undefined ? unchanged : { ...unchanged, secret: read.secret },
+      subjectOf(request),
+    );
+  }
+  requireWritable(request, slot, read);
+
+  const versionId = randomBytes(16);
+  const { storeId } = core.storage.identity;
+  const record = core.keyring.seal({ storeId, name, slot, versionId }, request.value);
+  const mutation: PutSlotMutation = {
+    kind: "put-slot",
+    name,
+    slot,
+    state: request.state,
+    versionId,
+    record,
+    size: request.value.size,
+    replaces: read.slot?.versionId,
+    ...(request.expectedRevision === undefined ? {} : { expectedRevision: request.expectedRevision }),
+    mustBeNext: request.choice.kind === "next-index",
+    maxSlots: core.limits.maxSlotsPerSecret,
+  };
+  return change.commit(mutation, subjectOf(request));
 }
 
 function chooseSlot(core: Core, { name, choice }: PutSlotRequest): SlotNumber {
@@ -110,12 +118,11 @@ function chooseSlot(core: Core, { name, choice }: PutSlotRequest): SlotNumber {
  * Compared in constant time, although whoever may write could learn little: without it, a writer who may not
  * read could find a value byte by byte.
  */
-function holdsSameValue(core: Core, request: PutSlotRequest, read: SlotRead): boolean {
-  if (read.slot === undefined || read.slot.state === "destroyed") return false;
-  if (read.slot.size !== request.value.size) return false;
+function holdsSameValue(core: Core, request: PutSlotRequest, row: SlotRow): boolean {
+  if (row.state === "destroyed" || row.size !== request.value.size) return false;
   let stored: SecretValue;
   try {
-    stored = core.opened.open(request.name, read.slot);
+    stored = core.opened.open(request.name, row);
   } catch (error) {
     // A record that does not open can be mended by writing it again, if the caller means to.
     if (request.overwrite) return false;

@@ -1,5 +1,5 @@
-import type { AuditFilter } from "../audit/search.ts";
-import { SlotsError } from "../domain/errors.ts";
+import { type AuditFilter, MAX_SEARCH_LIMIT } from "../audit/search.ts";
+import { invalidField, SlotsError } from "../domain/errors.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
 import { recorded } from "./recorded.ts";
@@ -10,6 +10,7 @@ export async function* searchAudit(
   call: Call,
   filter: Omit<AuditFilter, "signal" | "changesAfter">,
 ): AsyncGenerator<string, void, void> {
+  if ((filter.limit ?? 0) > MAX_SEARCH_LIMIT) throw invalidField("limit", `must be 0 to ${MAX_SEARCH_LIMIT}`);
   await recorded(core, call, {}, async () => {
     core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
     await core.audit.listed(call);

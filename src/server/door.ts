@@ -47,9 +47,12 @@ export class Door {
   }
 
   #identify(call: ServerCall): Identity | Promise<Identity> {
-    const { authenticator, opened, clientCertificate } = this.#options;
+    const { authenticator, opened, clientCertificate, failedLogins } = this.#options;
     const certificate = clientCertificate(call.raw);
     const bearer = bearerOf(call.raw);
+    // A token of ours costs one hash to refuse; a signature costs more, so who failed too often waits before it.
+    if (bearer !== undefined && !bearer.startsWith("sst_"))
+      failedLogins.check(peerAddress(call.raw.getPeer()));
     return authenticator.authenticate(opened.sync(), { bearer, certificate });
   }
 

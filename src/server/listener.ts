@@ -39,6 +39,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #drained: (() => void) | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -71,6 +72,14 @@ export class Listener {
     this.#server.close();
   }
 
+  /** Resolves once no connection is left. */
+  get drained(): Promise<void> {
+    if (this.#sockets.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
   /** Ends what is left. */
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -100,6 +109,7 @@ export class Listener {
     socket.once("close", () => {
       this.#sockets.delete(socket);
       leave();
+      if (this.#sockets.size === 0) this.#drained?.();
     });
     // Without a listener a reset connection would end the process.
     socket.on("error", () => {});

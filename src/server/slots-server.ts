@@ -119,8 +119,10 @@ export class SlotsServer {
       else this.#idle = resolve;
     });
     await Promise.race([finished, cut]);
-    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    await Promise.race([closed, cut]);
+    // Connections end once their streams have: grpc-js calls back before that, with statuses still unsent.
+    const drained = this.#listener.drained;
+    this.#server.tryShutdown(() => {});
+    await Promise.race([drained, cut]);
     this.#server.forceShutdown();
     this.#listener.destroy();
   }
