@@ -1,9 +1,11 @@
 import { openSqliteStorage } from "../../src/storage/sqlite/open.ts";
+import { processPipe } from "../../src/storage/sqlite/process-pipe.ts";
 import { committed, name, put } from "../contracts/storage-commits.ts";
 
 export type ChildOrder =
   | { readonly kind: "put"; readonly name: string; readonly slot: bigint }
   | { readonly kind: "current"; readonly name: string }
+  | { readonly kind: "put-many"; readonly name: string; readonly count: number }
   | { readonly kind: "put-forever"; readonly name: string }
   | { readonly kind: "close" };
 
@@ -13,7 +15,12 @@ export type ChildAnswer =
   | { readonly kind: "current"; readonly slot: bigint | undefined }
   | { readonly kind: "forever"; readonly slot: bigint };
 
-const storage = await openSqliteStorage({ dataDir: process.argv[2]!, busyTimeoutMs: 20_000 });
+const [, , dataDir, writer] = process.argv;
+const storage = await openSqliteStorage({
+  dataDir: dataDir!,
+  busyTimeoutMs: 20_000,
+  ...(writer === "remote" && { writer: processPipe(process) }),
+});
 
 function answer(message: ChildAnswer): void {
   process.send?.(message);
@@ -23,6 +30,12 @@ process.on("message", async (order: ChildOrder) => {
   switch (order.kind) {
     case "put":
       await committed(storage, put(order.name, order.slot));
+      answer({ kind: "done", at: performance.timeOrigin + performance.now() });
+      return;
+    case "put-many":
+      await Promise.all(
+        Array.from({ length: order.count }, (_, number) => committed(storage, put(order.name, number))),
+      );
       answer({ kind: "done", at: performance.timeOrigin + performance.now() });
       return;
     case "current":
@@ -35,9 +48,13 @@ process.on("message", async (order: ChildOrder) => {
         answer({ kind: "forever", slot });
       }
     }
-    default:
+    case "close":
       await storage.close();
       process.disconnect();
+      return;
+    default:
+      // The store's own messages share the pipe.
+      order satisfies never;
   }
 });
 process.on("disconnect", () => process.exit());

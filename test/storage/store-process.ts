@@ -1,5 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { processPipe } from "../../src/storage/sqlite/process-pipe.ts";
+import type { PipeMessage } from "../../src/storage/sqlite/remote-channel.ts";
+import type { SqliteStorage } from "../../src/storage/sqlite/sqlite-storage.ts";
 import type { ChildAnswer, ChildOrder } from "./store-process-main.ts";
 
 /** A store opened by another process, which does as it is told. */
@@ -10,12 +13,16 @@ export class StoreProcess {
     this.#child = child;
   }
 
-  static async start(dataDir: string): Promise<StoreProcess> {
+  /** With `writer`, the other process writes through that store's writer instead of its own. */
+  static async start(dataDir: string, writer?: SqliteStorage): Promise<StoreProcess> {
     const script = new URL("./store-process-main.ts", import.meta.url);
-    const child = fork(script, [dataDir], { execArgv: [], serialization: "advanced" });
-    const [ready] = (await once(child, "message")) as [ChildAnswer];
-    if (ready.kind !== "ready") throw new Error("the other process did not open the store");
-    return new StoreProcess(child);
+    const args = writer === undefined ? [dataDir] : [dataDir, "remote"];
+    const child = fork(script, args, { execArgv: [], serialization: "advanced" });
+    writer?.serveWrites(processPipe(child));
+    const started = new StoreProcess(child);
+    if ((await started.#answer()).kind !== "ready")
+      throw new Error("the other process did not open the store");
+    return started;
   }
 
   /** Milliseconds since 1970, to the microsecond, when the put was answered in the other process. */
@@ -23,6 +30,10 @@ export class StoreProcess {
     const answer = await this.#ask({ kind: "put", name, slot });
     if (answer.kind !== "done") throw new Error("the other process did not put");
     return answer.at;
+  }
+
+  async putMany(name: string, count: number): Promise<void> {
+    await this.#ask({ kind: "put-many", name, count });
   }
 
   async current(name: string): Promise<bigint | undefined> {
@@ -52,7 +63,13 @@ export class StoreProcess {
 
   async #ask(order: ChildOrder): Promise<ChildAnswer> {
     this.#child.send(order);
-    const [answer] = (await once(this.#child, "message")) as [ChildAnswer];
-    return answer;
+    return this.#answer();
+  }
+
+  async #answer(): Promise<ChildAnswer> {
+    for (;;) {
+      const [message] = (await once(this.#child, "message")) as [ChildAnswer | PipeMessage];
+      if (message.kind !== "store-writes" && message.kind !== "store-answers") return message;
+    }
   }
 }

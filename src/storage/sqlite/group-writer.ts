@@ -174,7 +174,7 @@ function mayErase(mutation: Extract<WriteRequest, { kind: "commit" }>["input"]["
   }
 }
 
-function failureOf(error: unknown): WriteFailure {
+export function failureOf(error: unknown): WriteFailure {
   const { reason, message, retryAfterMs } = toSlotsError(error);
   return { reason, message, retryAfterMs };
 }

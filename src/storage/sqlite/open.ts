@@ -6,6 +6,7 @@ import { createStore, migrate } from "./create.ts";
 import { flushDirectoryOf, flushFile, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
 import { inspectStore, openError } from "./inspect.ts";
 import { Reader } from "./reader.ts";
+import { type Pipe, RemoteChannel } from "./remote-channel.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 import { assembleStorage, type SqliteStorage } from "./sqlite-storage.ts";
 import type { StoreEvent } from "./store-event.ts";
@@ -23,6 +24,11 @@ export interface SqliteStorageOptions {
   readonly maxWaiting?: number;
   /** Bytes of sealed values that may wait at a time. 64 MiB by default. */
   readonly maxWaitingBytes?: number;
+  /**
+   * To the process that holds the store's writer, which serves it with `serveWrites`; left out, a writer thread is
+   * started in this one. Two writers starve each other: the processes of one server share one.
+   */
+  readonly writer?: Pipe;
   /** How long a write waits for another process's; then it fails STORE_BUSY. 5 s by default. */
   readonly busyTimeoutMs?: number;
   readonly onEvent?: (event: StoreEvent) => void;
@@ -47,15 +53,16 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
     const reader = new Reader(db);
     const identity = { storeId: reader.storeId(), schemaVersion: SCHEMA_VERSION };
     settle(files);
-    const channel = await ThreadChannel.open({
-      file,
-      bellFile,
-      busyTimeoutMs,
+    const bounds = {
       maxWaiting: options.maxWaiting ?? 4096,
       maxWaitingBytes: options.maxWaitingBytes ?? 64 * 1024 * 1024,
-      onEvent: options.onEvent ?? (() => {}),
-      onFatal: options.onFatal ?? endProcess,
-    });
+    };
+    const onEvent = options.onEvent ?? (() => {});
+    const onFatal = options.onFatal ?? endProcess;
+    const channel =
+      options.writer === undefined
+        ? await ThreadChannel.open({ file, bellFile, busyTimeoutMs, ...bounds, onEvent, onFatal })
+        : new RemoteChannel(options.writer, bounds);
     return assembleStorage({ identity, file, bellFile, reader, channel });
   } catch (error) {
     db?.close();

@@ -5,9 +5,12 @@ import { backUp } from "./backup.ts";
 import { Bell } from "./bell.ts";
 import type { CommitChannel, WriterStats } from "./commit-channel.ts";
 import type { Reader } from "./reader.ts";
+import { type Pipe, serveWrites } from "./remote-channel.ts";
 
 export interface SqliteStorage extends Storage {
   stats(): WriterStats;
+  /** Executes the writes of another process, which opened the store with this pipe as its `writer`. */
+  serveWrites(pipe: Pipe): void;
 }
 
 export interface SqliteParts {
@@ -60,6 +63,7 @@ export function assembleStorage({ identity, file, bellFile, reader, channel }: S
     onCommit: (ring) => bell.onCommit(ring),
     backupTo: (copy, progress) => backUp(file, copy, progress),
     stats: () => channel.stats(),
+    serveWrites: (pipe) => serveWrites(pipe, channel),
     close() {
       closed ??= (async () => {
         bell.close();

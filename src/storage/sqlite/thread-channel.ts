@@ -1,50 +1,28 @@
-import { deserialize, serialize } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { SlotsError } from "../../domain/errors.ts";
 import { StorageOpenError } from "../open-error.ts";
-import type { CommitChannel, WriteKind, WriteRequest, WriterStats, Writes } from "./commit-channel.ts";
-import type { WriteAnswer } from "./group-writer.ts";
+import type { CommitChannel, WriteKind, WriterStats, Writes } from "./commit-channel.ts";
 import type { StoreEvent } from "./store-event.ts";
-import type {
-  FromWriter,
-  NumberedAnswer,
-  NumberedRequest,
-  ToWriter,
-  WriterThreadData,
-} from "./thread-messages.ts";
+import type { FromWriter, ToWriter, WriterThreadData } from "./thread-messages.ts";
+import { WriteQueue, type WriteQueueOptions } from "./write-queue.ts";
 
-export interface ThreadChannelOptions {
+export interface ThreadChannelOptions extends Omit<WriteQueueOptions, "send"> {
   readonly file: string;
   readonly bellFile: string;
   readonly busyTimeoutMs: number;
-  /** Writes that may wait for an answer at a time. */
-  readonly maxWaiting: number;
-  /** Bytes of values that may wait at a time. */
-  readonly maxWaitingBytes: number;
   readonly onEvent: (event: StoreEvent) => void;
   /** The process must end now: what is on disk is in doubt (D5). */
   readonly onFatal: (reason: string) => void;
 }
 
-interface Waiting {
-  readonly bytes: number;
-  readonly resolve: (output: never) => void;
-  readonly reject: (error: SlotsError) => void;
-}
-
-const QUEUE_RETRY_MS = 500;
-
 /** The writer as a thread of this process. */
 export class ThreadChannel implements CommitChannel {
   readonly #options: ThreadChannelOptions;
   readonly #port: MessagePort;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #queue: WriteQueue;
   readonly #ended: Promise<void>;
   readonly #rings: (() => void)[] = [];
-  #waitingBytes = 0;
   #stats: WriterStats = { writes: 0, commits: 0, flushes: 0, largestGroup: 0 };
-  #unsent: NumberedRequest[] = [];
-  #lastId = 0;
   #closing = false;
   #closed = false;
   #failed = false;
@@ -52,6 +30,12 @@ export class ThreadChannel implements CommitChannel {
   private constructor(worker: Worker, port: MessagePort, options: ThreadChannelOptions) {
     this.#options = options;
     this.#port = port;
+    const { maxWaiting, maxWaitingBytes } = options;
+    this.#queue = new WriteQueue({
+      maxWaiting,
+      maxWaitingBytes,
+      send: (bytes) => this.#post({ kind: "writes", bytes }),
+    });
     port.on("message", (message: FromWriter) => this.#take(message));
     worker.on("error", (error) => this.#fail(`the writer thread failed: ${error.message}`));
     this.#ended = new Promise((resolve) => {
@@ -89,22 +73,7 @@ export class ThreadChannel implements CommitChannel {
   }
 
   write<K extends WriteKind>(kind: K, input: Writes[K]["input"]): Promise<Writes[K]["output"]> {
-    const bytes = kind === "commit" ? sizeOf(input as Writes["commit"]["input"]) : 0;
-    if (this.#closing) return Promise.reject(new SlotsError("DRAINING", "the store is closed"));
-    const { maxWaiting, maxWaitingBytes } = this.#options;
-    if (this.#waiting.size >= maxWaiting || this.#waitingBytes + bytes > maxWaitingBytes) {
-      const message = "too many writes are waiting";
-      return Promise.reject(new SlotsError("WRITE_QUEUE_FULL", message, { retryAfterMs: QUEUE_RETRY_MS }));
-    }
-    return new Promise((resolve, reject) => {
-      this.#lastId += 1;
-      const id = this.#lastId;
-      this.#waiting.set(id, { bytes, resolve, reject });
-      this.#waitingBytes += bytes;
-      // What one turn of the event loop brings travels as one message.
-      if (this.#unsent.length === 0) setImmediate(() => this.#send());
-      this.#unsent.push({ id, request: { kind, input } as WriteRequest });
-    });
+    return this.#queue.write(kind, input);
   }
 
   onCommitted(ring: () => void): void {
@@ -116,19 +85,13 @@ export class ThreadChannel implements CommitChannel {
   }
 
   async close(): Promise<void> {
-    if (!this.#closing) {
+    if (!this.#closing && !this.#failed) {
       this.#closing = true;
-      this.#send();
+      this.#queue.flush();
+      this.#queue.refuse(new SlotsError("DRAINING", "the store is closed"));
       this.#post({ kind: "close" });
     }
     await this.#ended;
-  }
-
-  #send(): void {
-    if (this.#unsent.length === 0) return;
-    const bytes = serialize(this.#unsent);
-    this.#unsent = [];
-    this.#post({ kind: "writes", bytes });
   }
 
   #post(message: ToWriter): void {
@@ -138,9 +101,8 @@ export class ThreadChannel implements CommitChannel {
   #take(message: FromWriter): void {
     switch (message.kind) {
       case "answers": {
-        const answers = deserialize(message.bytes) as NumberedAnswer[];
         this.#stats = message.stats;
-        for (const { id, answer } of answers) this.#settle(id, answer);
+        this.#queue.settle(message.bytes);
         if (message.committed) for (const ring of this.#rings) ring();
         return;
       }
@@ -162,28 +124,12 @@ export class ThreadChannel implements CommitChannel {
     }
   }
 
-  #settle(id: number, answer: WriteAnswer): void {
-    const waiting = this.#waiting.get(id);
-    if (waiting === undefined) return;
-    this.#waiting.delete(id);
-    this.#waitingBytes -= waiting.bytes;
-    if (answer.ok) {
-      waiting.resolve(answer.output as never);
-      return;
-    }
-    const { reason, message, retryAfterMs } = answer.failure;
-    waiting.reject(new SlotsError(reason, message, retryAfterMs === undefined ? {} : { retryAfterMs }));
-  }
-
   /** Those who wait are never answered: nobody knows what became of their writes (D5). */
   #fail(reason: string): void {
     if (this.#failed) return;
     this.#failed = true;
-    this.#closing = true;
+    this.#queue.refuse(new SlotsError("INTERNAL", "the store has failed"));
+    this.#port.close();
     this.#options.onFatal(reason);
   }
-}
-
-function sizeOf({ mutation }: Writes["commit"]["input"]): number {
-  return mutation.kind === "put-slot" ? mutation.record.ciphertext.length : 0;
 }

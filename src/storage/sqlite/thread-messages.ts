@@ -1,6 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import type { WriteRequest, WriterStats } from "./commit-channel.ts";
-import type { WriteAnswer } from "./group-writer.ts";
+import type { WriterStats } from "./commit-channel.ts";
 import type { StoreEvent } from "./store-event.ts";
 
 export interface WriterThreadData {
@@ -10,17 +9,6 @@ export interface WriterThreadData {
   readonly port: MessagePort;
 }
 
-export interface NumberedRequest {
-  readonly id: number;
-  readonly request: WriteRequest;
-}
-
-export interface NumberedAnswer {
-  readonly id: number;
-  readonly answer: WriteAnswer;
-}
-
-/** Writes and answers travel serialised: a view into a large buffer would be cloned with the whole of it. */
 export type ToWriter =
   /** NumberedRequest[] */
   { readonly kind: "writes"; readonly bytes: Uint8Array } | { readonly kind: "close" };

@@ -5,7 +5,8 @@ import { Checkpointer } from "./checkpointer.ts";
 import { type Connection, connect } from "./connection.ts";
 import { GroupWriter } from "./group-writer.ts";
 import { sqliteCode } from "./sqlite-errors.ts";
-import type { FromWriter, NumberedRequest, ToWriter, WriterThreadData } from "./thread-messages.ts";
+import type { FromWriter, ToWriter, WriterThreadData } from "./thread-messages.ts";
+import type { NumberedRequest } from "./write-queue.ts";
 
 /** Bounds one transaction, and with it how long the first of a group waits for the last. */
 const MAX_GROUP = 512;
