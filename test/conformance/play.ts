@@ -53,7 +53,14 @@ export async function play(one: Case, drivers: readonly DriverProcess[], shared:
       scope.variables.set("unique", createHash("sha256").update(prefix).digest("hex").slice(0, 32));
       scope.variables.set("tokenFile", join(folder, "token"));
       scope.variables.set("cacheFile", join(folder, "cache"));
-      actors.push({ driver, scope, folder, administrator: () => stage.administrator, background: undefined });
+      actors.push({
+        driver,
+        scope,
+        folder,
+        administrator: () => stage.administrator,
+        dataDir: stage.server.dataDir,
+        background: undefined,
+      });
     }
     await stepByStep(one, actors, stage, outcomes);
     await Promise.all(actors.map(leave));

@@ -48,13 +48,17 @@ export class ServerProcess {
     return `127.0.0.1:${this.#port}`;
   }
 
+  get dataDir(): string {
+    return join(this.folder, "data");
+  }
+
   adminToken(): Promise<string> {
-    return readFile(join(this.folder, "data", "admin.token"), "utf8").then((text) => text.trim());
+    return readFile(join(this.dataDir, "admin.token"), "utf8").then((text) => text.trim());
   }
 
   /** Resolves when the server says that it listens. */
   async start(...flags: string[]): Promise<void> {
-    const args = ["serve", "--data-dir", join(this.folder, "data"), "--listen", this.address, ...flags];
+    const args = ["serve", "--data-dir", this.dataDir, "--listen", this.address, ...flags];
     args.push("--audit-reserve-bytes", String(AUDIT_RESERVE_BYTES));
     if (this.#tls !== undefined) {
       const { serverCert, serverKey, caCert } = this.#tls;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { decodeCache } from "../../clients/typescript/src/cache-format.ts";
 import type { Administrator } from "./administrator.ts";
 import type { DriverStep, RunnerStep } from "./cases.ts";
+import { damageRecord } from "./damage.ts";
 import type { Answer, DriverProcess } from "./driver-process.ts";
 import { difference, type Scope } from "./scope.ts";
 import { CLIENT_IDENTITY, type ServerProcess } from "./server-process.ts";
@@ -16,6 +17,7 @@ import { CLIENT_IDENTITY, type ServerProcess } from "./server-process.ts";
 //   grant {actions, certificate?}                replaces what that token may do, or the client certificate
 //   revoke {token}                               token: the name it was saved as
 //   write {file, text}                           a file of the case; `$file:x` is its path
+//   damage {name, slot}                          flips a bit in the sealed value; the server must be down
 //   corrupt {file}                               changes a byte in the middle
 //   checkFile {file, mode, without}              mode as octal text; without: text that must not be in it
 //   join                                         waits for the answer of the background step
@@ -37,6 +39,8 @@ export type Actor = {
   readonly administrator: () => Administrator;
   /** Where files of the case go. */
   readonly folder: string;
+  /** The server's. */
+  readonly dataDir: string;
   background: Promise<void> | undefined;
 };
 
@@ -161,6 +165,9 @@ const RUNNER_ACTIONS: Readonly<Record<string, RunnerAction>> = {
   },
   write: async (step, actor) => {
     await writeFile(file(step, actor), String(actor.scope.encode("text", step.text)), { mode: 0o600 });
+  },
+  damage: async (step, actor) => {
+    damageRecord(actor.dataDir, names(step, actor), BigInt(text(step, "slot")));
   },
   corrupt: async (step, actor) => {
     const bytes = await readFile(file(step, actor));
