@@ -1,10 +1,20 @@
 import type { Command } from "commander";
+import { addCan, addInfo, addWhoAmI } from "./access.ts";
+import { addAudit } from "./audit.ts";
+import { addBackups } from "./backup.ts";
+import { addDelete, addSlotChanges, addUpdate } from "./change.ts";
+import { addCompletion } from "./completion.ts";
 import { addDescribe } from "./describe.ts";
+import { addExec } from "./exec/command.ts";
 import { EXIT } from "./exit-codes.ts";
 import { addGet } from "./get.ts";
+import { addKeys } from "./key.ts";
 import { addList } from "./list.ts";
+import { addPolicies } from "./policy.ts";
 import { addPut } from "./put.ts";
 import { addConnectFlags, addOutputFlag } from "./session.ts";
+import { addTls } from "./tls.ts";
+import { addTokens } from "./token.ts";
 import { addWatch } from "./watch.ts";
 
 /** Adds every command but `serve`. */
@@ -15,6 +25,20 @@ export function addClientCommands(program: Command): void {
   addWatch(program);
   addList(program);
   addDescribe(program);
+  addSlotChanges(program);
+  addUpdate(program);
+  addDelete(program);
+  addExec(program);
+  addWhoAmI(program);
+  addCan(program);
+  addTokens(program);
+  addPolicies(program);
+  addKeys(program);
+  addBackups(program);
+  addAudit(program);
+  addTls(program);
+  addInfo(program);
+  addCompletion(program);
   for (const command of allCommands(program)) command.exitOverride(endAfterUsage);
   // Whoever reads the output may stop reading (`slots list | head`): then there is nobody to write for.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));

@@ -17,6 +17,8 @@ export type OpenOptions = {
   readonly cache?: CacheOptions | undefined;
   /** Gives up opening. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when the stream ended, also after opening, and before it is opened again; undefined: it ended OK. */
+  readonly onDisconnect?: ((error: SlotsError | undefined) => void) | undefined;
 };
 
 export type CacheOptions = {
@@ -72,7 +74,11 @@ export async function openSecrets(
       writer?.progressed();
       opening.synced();
     },
-    onEnded: (error) => (connection.closed ? opening.cancel() : opening.streamEnded(error)),
+    onEnded: (error) => {
+      if (connection.closed) return opening.cancel();
+      opening.streamEnded(error);
+      options.onDisconnect?.(error);
+    },
   });
 
   loop.start();
