@@ -155,7 +155,7 @@ class ScriptedServer:
             port = self._server.add_insecure_port(address)
         else:
             port = self._server.add_secure_port(address, credentials)
-        self.address = f"127.0.0.1:{port}"
+        self.address = address if address.startswith("unix:") else f"127.0.0.1:{port}"
         self._server.start()
 
     def next_stream(self) -> Stream:

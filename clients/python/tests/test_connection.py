@@ -81,6 +81,15 @@ def test_a_token_callback_is_asked_each_time(server: ScriptedServer) -> None:
     assert [call[2] for call in server.calls] == ["Bearer one", "Bearer two"]
 
 
+def test_a_unix_socket(tmp_path: Path) -> None:
+    server = ScriptedServer(f"unix:{tmp_path}/slots.sock")
+    server.answer = lambda *_: value_response()
+    with secretslots.connect(server.address, token="tok") as client:
+        assert client.get_secret("a").slot == 3
+    assert server.calls[0][2] == "Bearer tok"
+    server.stop()
+
+
 class Identity:
     """A self-signed certificate for slots.test, and its key."""
 

@@ -134,7 +134,11 @@ def test_a_slow_or_failing_callback_delays_neither_values_nor_others(
 
 @pytest.mark.parametrize("cut", ["end", "UNAVAILABLE", "INTERNAL", "CANCELLED", "UNAUTHENTICATED", "PERMISSION_DENIED"])
 def test_a_cut_stream_is_resumed_by_token(
-    client: secretslots.Client, server: ScriptedServer, eventually: Eventually, cut: str
+    client: secretslots.Client,
+    server: ScriptedServer,
+    eventually: Eventually,
+    cut: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     secrets, stream = opened(client, server, *FIRST)
     if cut == "end":
@@ -142,6 +146,7 @@ def test_a_cut_stream_is_resumed_by_token(
     else:
         stream.fail(grpc.StatusCode[cut], "DRAINING")
     again = server.next_stream()
+    assert "opened again" in caplog.text
     assert again.request.resume_token == "t1"
     assert secrets["a"].current().value.text() == "x"
     again.send(slot("a", 1, "y", 2), synced(2))
@@ -369,6 +374,23 @@ def test_a_cache_does_not_overrule_a_server_that_says_no(
     with pytest.raises(SlotsError) as refused:
         client.open(["a"], cache_path=path, cache_key=KEY)
     assert refused.value.code == "PERMISSION_DENIED"
+
+
+def test_a_cache_whose_token_is_refused_twice_does_not_end_open(
+    client: secretslots.Client, server: ScriptedServer, tmp_path: Path, eventually: Eventually
+) -> None:
+    path = tmp_path / "cache"
+    secrets, _ = opened(client, server, *FIRST, cache_path=path, cache_key=KEY)
+    secrets.close()
+
+    def serve() -> None:
+        for _ in range(2):
+            server.next_stream().fail(grpc.StatusCode.INVALID_ARGUMENT, "BAD_RESUME_TOKEN")
+        server.next_stream().send(begin("a"), slot("a", 1, "y", 2), synced(2))
+
+    threading.Thread(target=serve).start()
+    secrets = client.open(["a"], timeout=BOUND, cache_path=path, cache_key=KEY)
+    eventually(lambda: secrets["a"].current().value.text() == "y")
 
 
 def test_a_silent_server_is_overtaken_by_the_cache(

@@ -8,6 +8,7 @@ from ._arguments import View, to_names, to_seconds
 from ._cache import CacheFile
 from ._connection import Connection
 from ._errors import SlotsError, invalid_argument
+from ._log import logger
 from ._replica import Replica
 from ._secrets import Secrets
 from ._tls import PathLike
@@ -96,15 +97,18 @@ class LiveSecrets(Secrets):
             if synced:
                 self._publish(self._replica.states.values())
             self._heard = True
+            self._ended = None
             self._unauthenticated = 0
             self._condition.notify_all()
 
     def _stream_ended(self, error: SlotsError | None) -> None:
         with self._condition:
-            self._ended = error or SlotsError("UNAVAILABLE", "the server ended the stream")
+            before, self._ended = self._ended, error or SlotsError("UNAVAILABLE", "the server ended the stream")
+            if before is None or (before.code, before.reason) != (self._ended.code, self._ended.reason):
+                logger.warning("the stream of secrets ended and is opened again: %s", self._ended)
             self._unauthenticated = self._unauthenticated + 1 if self._ended.code == "UNAUTHENTICATED" else 0
-            closed = self._ended.reason == "CLIENT_CLOSED"
-            if closed or self._ended.code in _FATAL_AT_OPEN or self._unauthenticated == 2:
+            refused = self._ended.code in _FATAL_AT_OPEN and self._ended.reason != "BAD_RESUME_TOKEN"
+            if refused or self._unauthenticated == 2 or self._ended.reason == "CLIENT_CLOSED":
                 self._refused = self._ended
             self._condition.notify_all()
 

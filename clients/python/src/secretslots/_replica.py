@@ -44,7 +44,7 @@ class Replica:
     """
 
     def __init__(self, names: Iterable[str], start: Snapshot | None = None) -> None:
-        self._names = tuple(names)
+        self._names = dict.fromkeys(names)
         self.states: dict[str, SecretState] = {}
         self.resume_token = ""
         self._epoch = ""
