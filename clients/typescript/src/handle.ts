@@ -1,3 +1,4 @@
+import { ChangeStream } from "./change-stream.ts";
 import { Derived } from "./derived.ts";
 import type { NumberInput } from "./numbers.ts";
 import type { Warn } from "./options.ts";
@@ -22,7 +23,7 @@ export let publish: (handle: SecretHandle, change: AppliedChange) => void;
 /** Only for whoever owns the handles: calls the listeners of an applied change. */
 export let announce: (handle: SecretHandle, change: AppliedChange) => void;
 
-/** Only for whoever owns the handles: closes what was derived. */
+/** Only for whoever owns the handles: closes what was derived, and ends the streams of changes. */
 export let release: (handle: SecretHandle) => Promise<void>;
 
 /** The always-newest state of one secret. Reads are in memory, never wait and never fail for the server's absence. */
@@ -30,7 +31,7 @@ export class SecretHandle {
   readonly name: string;
   readonly #warn: Warn;
   readonly #listeners = new Set<Subscription>();
-  readonly #derived = new Set<Derived<unknown>>();
+  readonly #open = new Set<{ close(): unknown }>();
   #state: SecretState;
 
   static {
@@ -48,7 +49,7 @@ export class SecretHandle {
       for (const listener of handle.#listeners) listener.deliver(change);
     };
     release = async (handle) => {
-      await Promise.all([...handle.#derived].map((derived) => derived.close()));
+      await Promise.all([...handle.#open].map((one) => one.close()));
     };
   }
 
@@ -96,6 +97,20 @@ export class SecretHandle {
     };
   }
 
+  /** The changes from now on, for `for await`. Ends with the loop, with the signal, or when the set is closed. */
+  changes(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<SecretChange> {
+    const { signal } = options;
+    const end = (): void => stream.close();
+    const stream = new ChangeStream(this, () => {
+      this.#open.delete(stream);
+      signal?.removeEventListener("abort", end);
+    });
+    this.#open.add(stream);
+    if (signal?.aborted) stream.close();
+    else signal?.addEventListener("abort", end);
+    return stream;
+  }
+
   /**
    * A resource built from the current version and rebuilt when its slot or bytes change: the new one is built and
    * put in place, then the old one closed. When building fails the old one stays, and building is tried again.
@@ -105,9 +120,9 @@ export class SecretHandle {
     close: (resource: T) => unknown = () => {},
   ): Promise<Derived<T>> {
     const derived = await Derived.create(this, build, close, this.#warn, () => {
-      this.#derived.delete(derived as Derived<unknown>);
+      this.#open.delete(derived);
     });
-    this.#derived.add(derived as Derived<unknown>);
+    this.#open.add(derived);
     return derived;
   }
 
