@@ -94,7 +94,7 @@ final class Opening {
     List<String> reasons = new ArrayList<>();
     for (SecretHandle handle : handles) {
       SecretState state = handle.state();
-      if (contact && state != null && state.resolves()) {
+      if (state != null && state.resolves()) {
         continue;
       }
       names.add(handle.name());

@@ -254,7 +254,10 @@ final class SetOps {
   }
 
   private JsonObject closeSet(Request request) {
-    set(request).close();
+    Opened opened = sets.get(request.text("set"));
+    if (opened != null) { // its open may have failed
+      opened.set.close();
+    }
     return new JsonObject();
   }
 }

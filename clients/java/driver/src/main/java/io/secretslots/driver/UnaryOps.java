@@ -87,7 +87,10 @@ final class UnaryOps {
     if (request.has("maxAttempts")) {
       options = options.withMaxAttempts(Math.toIntExact(request.required("maxAttempts")));
     }
-    clients.put(request.text("client"), SlotsClient.connect(options));
+    SlotsClient before = clients.put(request.text("client"), SlotsClient.connect(options));
+    if (before != null) {
+      before.close();
+    }
     return new JsonObject();
   }
 
