@@ -296,3 +296,7 @@ pub(crate) fn system_time(timestamp: prost_types::Timestamp) -> Option<SystemTim
     let nanoseconds = u32::try_from(timestamp.nanos).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds))
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -280,3 +280,7 @@ impl fmt::Debug for Version {
             .finish()
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
