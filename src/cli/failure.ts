@@ -33,8 +33,18 @@ function isCoded(error: unknown): error is CodedError {
 }
 
 function messageOf(error: unknown): string {
-  if (!isCoded(error)) return error instanceof Error ? error.message : String(error);
-  return `${error.message} (${error.reason || error.code})`;
+  if (!isCoded(error)) return error instanceof Error ? ofSystem(error) : String(error);
+  const [, cause, address] = /connect (E[A-Z]+) (\S+?)\.? /.exec(`${error.message} `) ?? [];
+  const message = cause === undefined ? error.message : `can't connect to ${address}: ${cause}`;
+  return `${message} (${error.reason || error.code})`;
+}
+
+/** What the system says of a file, in words. */
+function ofSystem(error: NodeJS.ErrnoException): string {
+  const { code, path, message } = error;
+  if (path === undefined) return message;
+  const [, words = message] = /^[A-Z]+: ([^,]+),/.exec(message) ?? [];
+  return `${path}: ${words} (${code})`;
 }
 
 function documentOf(error: unknown): unknown {

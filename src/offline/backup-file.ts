@@ -1,9 +1,9 @@
-import { createReadStream } from "node:fs";
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { Decrypter, Encrypter } from "age-encryption";
 import { SlotsError } from "../domain/errors.ts";
 import { BackupDecoder, type BackupHeader, damaged } from "./backup-format.ts";
 
+const CHUNK_BYTES = 256 * 1024;
 const AGE_START = "age-encryption.org/v1\n";
 
 /** Tells how many of how many bytes are done. */
@@ -51,8 +51,7 @@ async function plainOf(
   identityFile: string | undefined,
   onProgress: OnProgress,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const bytes = counted(createReadStream(backup), BigInt((await stat(backup)).size), onProgress);
-  if (!(await isEncrypted(backup))) return bytes;
+  if (!(await isEncrypted(backup))) return counted(backup, onProgress);
   if (identityFile === undefined) {
     throw new SlotsError(
       "KEY_NOT_LOADED",
@@ -62,7 +61,7 @@ async function plainOf(
   const decrypter = new Decrypter();
   for (const identity of await identitiesIn(identityFile)) decrypter.addIdentity(identity);
   try {
-    return decrypted(await decrypter.decrypt(ReadableStream.from(bytes)));
+    return decrypted(await decrypter.decrypt(ReadableStream.from(counted(backup, onProgress))));
   } catch (cause) {
     const wrong = cause instanceof Error && /identit/i.test(cause.message);
     if (!wrong) throw damaged("its encryption is damaged");
@@ -70,16 +69,24 @@ async function plainOf(
   }
 }
 
+/** The file's bytes, telling how far it has come. */
 async function* counted(
-  bytes: AsyncIterable<Buffer>,
-  total: bigint,
+  path: string,
   onProgress: OnProgress,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  let done = 0n;
-  for await (const chunk of bytes) {
-    yield Uint8Array.from(chunk);
-    done += BigInt(chunk.length);
-    onProgress(done, total);
+  const file = await open(path, "r");
+  try {
+    const total = BigInt((await file.stat()).size);
+    for (let done = 0n; ; ) {
+      const chunk = new Uint8Array(CHUNK_BYTES);
+      const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES);
+      if (bytesRead === 0) return;
+      yield chunk.subarray(0, bytesRead);
+      done += BigInt(bytesRead);
+      onProgress(done, total);
+    }
+  } finally {
+    await file.close();
   }
 }
 
