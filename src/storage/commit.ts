@@ -41,6 +41,7 @@ export type Mutation =
       readonly expectedAccessRevision?: Revision;
     }
   | { readonly kind: "set-primary-key"; readonly key: MasterKeyRecord }
+  /** Refused `key-in-use` while it wraps anything, and always for the primary. */
   | { readonly kind: "retire-master-key"; readonly keyId: string };
 
 /** Writes one version of a slot; creates the secret at its first. */
@@ -52,7 +53,10 @@ export interface PutSlotMutation {
   readonly versionId: Uint8Array;
   readonly record: SealedRecord;
   readonly size: number;
-  /** The version that is replaced; undefined when the number must not be known yet. Else `slot-moved`. */
+  /**
+   * The version that is replaced; undefined when the number must not be known yet. Else `slot-moved`, which comes
+   * before every other refusal: who saw another slot than there is must decide anew.
+   */
   readonly replaces: Uint8Array | undefined;
   /** The secret's revision must be this; 0 = no such secret. Else `revision-mismatch`. */
   readonly expectedRevision?: Revision;
@@ -70,7 +74,7 @@ export interface SetSlotStateMutation {
   readonly expectedRevision?: Revision;
 }
 
-/** What is left out stays; what is the same already is `unchanged`. */
+/** What is left out stays; what is the same already is `unchanged`, after the expected revision was looked at. */
 export interface UpdateSecretMutation {
   readonly kind: "update-secret";
   readonly name: SecretName;

@@ -86,7 +86,10 @@ export interface Storage {
   putAuditAnchors(anchors: readonly AuditAnchor[]): Promise<void>;
   auditAnchors(): readonly AuditAnchor[];
 
-  /** Forgets change records and tombstones made before `changesBefore`, and requests that ended before `now` (Unix ms). */
+  /**
+   * Forgets change records and tombstones made before `changesBefore`, and requests that ended by `now` (Unix ms).
+   * The newest change record is always kept: it says which history the head belongs to.
+   */
   prune(changesBefore: number, now: number): Promise<void>;
   /** Starts a new epoch: resume tokens and etags of the old one stop to count. */
   newEpoch(): Promise<string>;

@@ -60,7 +60,7 @@ export function openMemoryStorage(): Storage {
         .filter((row) => after === undefined || row.slot > after)
         .filter((row) => wanted === undefined || row.state === wanted)
         .filter((row) => changedAfter === undefined || row.revision > changedAfter)
-        .sort((a, b) => (changedAfter === undefined ? 0 : Number(a.revision - b.revision)))
+        .sort((a, b) => (changedAfter === undefined ? 0 : a.revision < b.revision ? -1 : 1))
         .slice(0, query.limit);
       const slots = query.withRecords ? rows : rows.map((row) => ({ ...row, record: undefined }));
       return { ...secretRead(name), slots };

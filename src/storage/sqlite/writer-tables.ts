@@ -43,7 +43,7 @@ const SQL = {
   nextSecretId: "SELECT coalesce(max(secret_id), 0) + 1 AS id FROM secrets",
   slot: "SELECT * FROM slots WHERE secret_id = ? AND slot = ?",
   highestEnabled:
-    "SELECT slot FROM slots WHERE secret_id = ? AND state = 'enabled' ORDER BY slot DESC LIMIT 1",
+    "SELECT slot FROM slots WHERE secret_id = +? AND state = 'enabled' ORDER BY slot DESC LIMIT 1",
   saveSlot: `INSERT INTO slots (secret_id, slot, state, create_time, update_time, revision, value_revision,
     version_id, size, row_sum, key_id, wrapped_key, ciphertext) VALUES (@secret_id, @slot, @state, @create_time,
     @update_time, @revision, @value_revision, @version_id, @size, @row_sum, @key_id, @wrapped_key, @ciphertext)
