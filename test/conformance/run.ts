@@ -9,7 +9,7 @@ import { table } from "./table.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    /** Comma-separated: go, python-stubs ... */
+    /** Comma-separated: go (with go-stubs), python-stubs ... */
     lang: { type: "string" },
     /** Only cases whose id holds this text; `hammer` and `bench` are ids too. */
     case: { type: "string", default: "" },
@@ -55,7 +55,9 @@ function driversFor(one: Case, drivers: readonly DriverProcess[]): DriverProcess
 
 const manifests = await findManifests();
 const langs = flags.lang?.split(",");
-const wanted = manifests.filter((one) => langs?.includes(titleOf(one)) ?? true);
+const wanted = manifests.filter(
+  (one) => langs?.some((lang) => lang === one.lang || lang === titleOf(one)) ?? true,
+);
 const cases = (await loadCases()).filter(({ id }) => id.includes(flags.case));
 const { drivers, failed: unavailable } = await startDrivers(wanted);
 const clients = drivers.filter(({ stubs }) => !stubs);

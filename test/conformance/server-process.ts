@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -12,6 +14,23 @@ const AUDIT_RESERVE_BYTES = 1024 * 1024;
 
 /** Who the client certificate of a server with TLS stands for. */
 export const CLIENT_IDENTITY = "spiffe://conformance/client";
+
+/**
+ * A free port below those that the system gives to outgoing connections: while the server is down, nobody else gets
+ * it by chance, nor does a client that tries to connect to it end up connected to itself.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const probe = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    await new Promise((resolve) => probe.close(resolve));
+    if (free) return port;
+  }
+}
 
 /** A real server in its own data directory, which can be killed and started again on the same port. */
 export class ServerProcess {
@@ -27,6 +46,7 @@ export class ServerProcess {
   static async start({ tls = false } = {}): Promise<ServerProcess> {
     const server = new ServerProcess(await mkdtemp(join(tmpdir(), "slots-conformance-")));
     if (tls) await server.renewCertificates();
+    server.#port = await freePort();
     await server.start();
     return server;
   }
@@ -82,9 +102,7 @@ export class ServerProcess {
       child.once("error", (error) => fail(error.message));
       child.once("close", (code, signal) => fail(`ended: ${signal ?? code}`));
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const port = /^listening on .*:([0-9]+)$/.exec(line)?.[1];
-        if (port === undefined) return;
-        this.#port = Number(port);
+        if (!line.startsWith("listening on ")) return;
         clearTimeout(timer);
         resolve();
       });
