@@ -77,6 +77,7 @@ export function checkAccess(
   core: Core,
   call: Call,
   request: {
+    /** Undefined, or the caller's own name: the caller with its groups. */
     readonly principal: Pick<Principal, "name" | "groups"> | undefined;
     readonly action: Action;
     readonly name: string;
@@ -84,8 +85,13 @@ export function checkAccess(
 ): Promise<Grant | undefined> {
   return recorded(core, call, {}, async () => {
     const head = core.opened.sync();
-    if (request.principal !== undefined) core.authorizer.requireAdmin(head, call.identity.principal);
-    const principal = request.principal ?? call.identity.principal;
+    const caller = call.identity.principal;
+    const other = request.principal?.name === caller.name ? undefined : request.principal;
+    if (other !== undefined) {
+      core.authorizer.requireAdmin(head, caller);
+      await core.audit.listed(call);
+    }
+    const principal = other ?? caller;
     if (request.action === "admin") return core.authorizer.explainAdmin(head, principal);
     return core.authorizer.explain(head, principal, request.action, request.name);
   });
