@@ -2,6 +2,8 @@ import { type Action, type Policy, type Principal, ROOT_POLICY } from "../domain
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { Call } from "./call.ts";
+import { REQUIRED_ACTION } from "./required-action.ts";
 
 /** A prefix with any other character begins no name. */
 const NAME_CHARACTERS = /^[A-Za-z0-9._/-]*$/;
@@ -12,6 +14,9 @@ export interface Grant {
   readonly rule: number;
   readonly pattern: string;
 }
+
+/** What is asked of a call: which RPC it is, and whose. */
+type CallerOf = Pick<Call, "rpc" | "identity">;
 
 /** One action's grants of one principal: a look-up by exact name, then the few prefixes. */
 interface ActionGrants {
@@ -49,9 +54,18 @@ export class Authorizer {
     this.#storage = storage;
   }
 
-  /** Throws PERMISSION_DENIED, the same whether or not the name exists: it looks at nothing but its arguments (S3). */
-  require(head: Head, principal: Principal, action: Action, name: string): void {
-    if (this.explain(head, principal, action, name) === undefined) throw permissionDenied();
+  /**
+   * Throws PERMISSION_DENIED unless the caller may do what its RPC needs on that name; the same whether or not the
+   * name exists, since it looks at nothing but its arguments (S3). `name` is left out where the RPC is about none.
+   */
+  require(head: Head, call: CallerOf, name?: string): void {
+    const action = REQUIRED_ACTION[call.rpc];
+    if (action === "identity") return;
+    const { principal } = call.identity;
+    if (action === "admin") this.requireAdmin(head, principal);
+    else if (name === undefined || this.explain(head, principal, action, name) === undefined) {
+      throw permissionDenied();
+    }
   }
 
   explain(
@@ -79,8 +93,8 @@ export class Authorizer {
   }
 
   /** The names below `prefix` that the principal may list; throws PERMISSION_DENIED when it has no list grant at all. */
-  listRanges(head: Head, principal: Principal, prefix: string): readonly NameRange[] {
-    const grants = this.#grantsOf(head, principal).get("list");
+  listRanges(head: Head, call: CallerOf, prefix: string): readonly NameRange[] {
+    const grants = this.#grantsOf(head, call.identity.principal).get("list");
     if (grants === undefined) throw permissionDenied();
     if (!NAME_CHARACTERS.test(prefix)) return [];
     const ranges: NameRange[] = [];

@@ -19,7 +19,7 @@ const PIECE_BYTES = 256 * 1024;
 /** A consistent copy of the store, sealed as it is, while reads and writes go on (D6). Needs `admin`. */
 export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiece, void, void> {
   await recorded(core, call, {}, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     await core.audit.listed(call);
   });
   const file = join(core.scratchDirectory, `backup-${randomBytes(8).toString("hex")}.tmp`);

@@ -1,9 +1,9 @@
 import type { Principal } from "../domain/access.ts";
+import type { Rpc } from "./required-action.ts";
 
 /** What is known of a call besides its request. */
 export interface Call {
-  /** Such as `GetSecret`. */
-  readonly rpc: string;
+  readonly rpc: Rpc;
   /** The address it came from, for the audit log. */
   readonly peer: string;
   readonly identity: Identity;

@@ -36,7 +36,7 @@ export class KeyManager {
   list(call: Call): Promise<readonly ListedKey[]> {
     const { storage, keyring, authorizer, opened, audit } = this.#core;
     return recorded(this.#core, call, {}, async () => {
-      authorizer.requireAdmin(opened.sync(), call.identity.principal);
+      authorizer.require(opened.sync(), call);
       const keys = storage.masterKeys().map(({ keyId, primary, createTime }) => ({
         keyId,
         primary,
@@ -57,7 +57,7 @@ export class KeyManager {
   async *rotate(call: Call, keyId: string): AsyncGenerator<RotationStep, void, void> {
     const core = this.#core;
     const primaryId = await recorded(core, call, { subject: keyId }, async () => {
-      core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+      core.authorizer.require(core.opened.sync(), call);
       if (this.#rotating) {
         throw new SlotsError("STORE_BUSY", "a rotation of the master key is under way", {
           retryAfterMs: 5000,
@@ -88,7 +88,7 @@ export class KeyManager {
   retire(call: Call, keyId: string): Promise<{ readonly revision: Revision }> {
     const core = this.#core;
     return recorded(core, call, { subject: keyId }, async () => {
-      core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+      core.authorizer.require(core.opened.sync(), call);
       const result = await new Change(core, call).commit(
         { kind: "retire-master-key", keyId },
         { subject: keyId },

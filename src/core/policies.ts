@@ -16,7 +16,7 @@ export interface PolicySet {
 
 export function listPolicies(core: Core, call: Call): Promise<PolicySet> {
   return recorded(core, call, {}, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     const { policies } = core.storage.readAccess();
     await core.audit.listed(call);
     return { policies, etag: etagOfPolicies(policies) };
@@ -40,12 +40,12 @@ export function applyPolicies(
 ): Promise<PolicyChanges> {
   return recorded(core, call, {}, async () => {
     const { principal } = call.identity;
-    core.authorizer.requireAdmin(core.opened.sync(), principal);
+    core.authorizer.require(core.opened.sync(), call);
     const wanted = parsePolicies(request.policies);
     const change = new Change(core, call);
     for (let attempt = 0; attempt < 100; attempt++) {
       const { head, policies } = core.storage.readAccess();
-      core.authorizer.requireAdmin(head, principal);
+      core.authorizer.require(head, call);
       const etag = etagOfPolicies(policies);
       if (request.etag !== "" && request.etag !== etag) {
         throw new SlotsError("ETAG_MISMATCH", `the policies have the etag ${etag} today; read them again`, {

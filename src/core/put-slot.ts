@@ -31,7 +31,7 @@ export interface PutSlotRequest {
 export function putSlot(core: Core, call: Call, request: PutSlotRequest): Promise<CommitResult> {
   const { name, choice } = request;
   return recorded(core, call, subjectOf(request), async () => {
-    core.authorizer.require(core.opened.sync(), call.identity.principal, "write", name);
+    core.authorizer.require(core.opened.sync(), call, name);
     const change = new Change(core, call, request.requestId, digestParts(request));
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subjectOf(request));

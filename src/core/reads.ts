@@ -21,9 +21,9 @@ export interface ReadAnswer {
 export function getSecret(core: Core, call: Call, name: SecretName): Promise<ReadAnswer> {
   return recorded(core, call, { name }, async () => {
     // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
-    core.authorizer.require(core.opened.sync(), call.identity.principal, "read", name);
+    core.authorizer.require(core.opened.sync(), call, name);
     const { head, state } = core.opened.current(name);
-    core.authorizer.require(head, call.identity.principal, "read", name);
+    core.authorizer.require(head, call, name);
     return disclose(core, call, name, head.epoch, state.secret, state.slot, () => noEffectiveSlot(name));
   });
 }
@@ -40,9 +40,9 @@ export function getEffectiveAt(
   at: SlotNumber = slotOfTime(core.now()),
 ): Promise<EffectiveAnswer> {
   return recorded(core, call, { name }, async () => {
-    core.authorizer.require(core.opened.sync(), call.identity.principal, "read", name);
+    core.authorizer.require(core.opened.sync(), call, name);
     const { head, secret, slot } = core.storage.readEffectiveAt(name, at);
-    core.authorizer.require(head, call.identity.principal, "read", name);
+    core.authorizer.require(head, call, name);
     const answer = await disclose(core, call, name, head.epoch, secret, slot, () =>
       noEffectiveSlot(name, at),
     );

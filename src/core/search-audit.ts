@@ -12,14 +12,14 @@ export async function* searchAudit(
 ): AsyncGenerator<string, void, void> {
   if ((filter.limit ?? 0) > MAX_SEARCH_LIMIT) throw invalidField("limit", `must be 0 to ${MAX_SEARCH_LIMIT}`);
   await recorded(core, call, {}, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     await core.audit.listed(call);
   });
   try {
     for await (const record of core.auditLog.search({ ...filter, signal: call.signal })) {
       const head = core.opened.sync();
       core.authenticator.recheck(head, call.identity);
-      core.authorizer.requireAdmin(head, call.identity.principal);
+      core.authorizer.require(head, call);
       yield record.json;
     }
   } catch (error) {

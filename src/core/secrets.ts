@@ -28,7 +28,7 @@ export function listSecrets(
   return recorded(core, call, {}, async () => {
     const { prefix, pageSize } = request;
     const head = core.opened.sync();
-    const ranges = core.authorizer.listRanges(head, call.identity.principal, prefix);
+    const ranges = core.authorizer.listRanges(head, call, prefix);
     const binding = ["ListSecrets", prefix];
     const after = decodePageToken(request.pageToken, binding);
     const items: SecretMeta[] = [];
@@ -60,7 +60,7 @@ export interface Description {
 
 export function describeSecret(core: Core, call: Call, name: SecretName): Promise<Description> {
   return recorded(core, call, { name }, async () => {
-    core.authorizer.require(core.opened.sync(), call.identity.principal, "list", name);
+    core.authorizer.require(core.opened.sync(), call, name);
     const { head, secret } = core.storage.readSecret(name);
     if (secret === undefined) throw secretNotFound(name);
     await core.audit.listed(call, name);
@@ -76,7 +76,7 @@ export function listSlots(
 ): Promise<Page<SlotMeta>> {
   const { name, pageSize } = request;
   return recorded(core, call, { name }, async () => {
-    core.authorizer.require(core.opened.sync(), call.identity.principal, "list", name);
+    core.authorizer.require(core.opened.sync(), call, name);
     const binding = ["ListSlots", name];
     const after = decodePageToken(request.pageToken, binding);
     const page = core.storage.listSlots(name, {
@@ -108,7 +108,7 @@ export function updateSecret(core: Core, call: Call, request: UpdateSecretReques
   const subject = subjectOf(name, requestId);
   return recorded(core, call, subject, async () => {
     const head = core.opened.sync();
-    core.authorizer.require(head, call.identity.principal, "manage", name);
+    core.authorizer.require(head, call, name);
     const content = [name, JSON.stringify([comment, labels]), etag];
     const change = new Change(core, call, requestId, content);
     const known = change.replay();
@@ -140,7 +140,7 @@ export function deleteSecret(core: Core, call: Call, request: DeleteSecretReques
   const subject = subjectOf(name, requestId);
   return recorded(core, call, subject, async () => {
     const head = core.opened.sync();
-    core.authorizer.require(head, call.identity.principal, "manage", name);
+    core.authorizer.require(head, call, name);
     const change = new Change(core, call, requestId, [name, etag]);
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subject);

@@ -1,4 +1,3 @@
-import type { Action } from "../domain/access.ts";
 import type { Head } from "../storage/records.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { Authorizer } from "./authorizer.ts";
@@ -19,9 +18,9 @@ export class Session {
     this.#call = call;
   }
 
-  require(head: Head, action: Action, name: string): void {
+  require(head: Head, name: string): void {
     this.#authenticator.recheck(head, this.#call.identity);
-    this.#authorizer.require(head, this.#call.identity.principal, action, name);
+    this.#authorizer.require(head, this.#call, name);
   }
 
   /** How long a stream may wait before it has to ask again, although nothing rang; at most `ms`. */

@@ -39,7 +39,7 @@ export class SlotChanges {
 
   async *since(name: SecretName, told: Told): AsyncGenerator<WatchSlotsEvent, void, void> {
     const read = this.#core.storage.readCurrent(name);
-    this.#session.require(read.head, "watch", name);
+    this.#session.require(read.head, name);
     // What is committed from here on rings again, and is then told as news after this revision.
     this.toldUpTo = read.head.revision;
     const { secret } = read;
@@ -109,7 +109,7 @@ export class SlotChanges {
     revision: Revision,
   ): AsyncGenerator<WatchSlotsEvent, void, void> {
     const read = this.#core.storage.readSlot(name, listed.slot);
-    this.#session.require(read.head, "watch", name);
+    this.#session.require(read.head, name);
     // Changed since it was listed: its newer state comes in its own place.
     if (read.slot?.revision !== listed.revision) return;
     let value: SecretValue;

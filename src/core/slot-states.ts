@@ -22,7 +22,7 @@ export function setSlotState(core: Core, call: Call, request: SlotStateRequest):
   const subject = { name, slot, ...(requestId === undefined ? {} : { requestId }) };
   return recorded(core, call, subject, async () => {
     const head = core.opened.sync();
-    core.authorizer.require(head, call.identity.principal, "manage", name);
+    core.authorizer.require(head, call, name);
     const change = new Change(core, call, requestId, [name, String(slot), etag]);
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subject);

@@ -54,7 +54,7 @@ export function makeToken(wanted: NewToken, now: number): { token: Token; record
 
 export function createToken(core: Core, call: Call, wanted: NewToken): Promise<CreatedToken> {
   return recorded(core, call, {}, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     const { token, record } = makeToken(wanted, core.now());
     const change = new Change(core, call);
     const result = await change.commit({ kind: "create-token", token: record }, { subject: record.tokenId });
@@ -69,7 +69,7 @@ export function listTokens(
   request: { readonly pageSize: number; readonly pageToken: string },
 ): Promise<Page<TokenRecord>> {
   return recorded(core, call, {}, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     const binding = ["ListTokens"];
     const after = decodePageToken(request.pageToken, binding);
     const { head, tokens } = core.storage.listTokens(after, request.pageSize + 1);
@@ -86,7 +86,7 @@ export function revokeToken(
   tokenId: string,
 ): Promise<{ readonly record: TokenRecord; readonly revision: Revision }> {
   return recorded(core, call, { subject: tokenId }, async () => {
-    core.authorizer.requireAdmin(core.opened.sync(), call.identity.principal);
+    core.authorizer.require(core.opened.sync(), call);
     const change = new Change(core, call);
     const result = await change.commit({ kind: "revoke-token", tokenId }, { subject: tokenId });
     if (result === "moved" || result.token === undefined) {

@@ -37,7 +37,7 @@ export async function* watchSecret(
     encodeResumeToken({ ...bound, epoch, told, commitId: core.commitIdAt(told), names: [] });
 
   // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
-  session.require(core.opened.sync(), "watch", name);
+  session.require(core.opened.sync(), name);
   const subscription = core.bell.subscribe([name]);
   try {
     let told: Revision | "nothing" = "nothing";
@@ -47,7 +47,7 @@ export async function* watchSecret(
     while (!call.signal.aborted) {
       subscription.arm();
       const { head, state } = core.opened.current(name);
-      session.require(head, "watch", name);
+      session.require(head, name);
       const { epoch } = head;
 
       if (first) {

@@ -45,7 +45,7 @@ export async function* watchSlots(
   const subscription = core.bell.subscribe(names);
   try {
     const opening = core.opened.sync();
-    for (const name of names) session.require(opening, "watch", name);
+    for (const name of names) session.require(opening, name);
     const changes = new SlotChanges(core, call, session, view);
     const told = new Map<SecretName, Told>();
     if (resume === undefined) {
@@ -80,7 +80,7 @@ export async function* watchSlots(
         continue;
       }
 
-      for (const name of names) session.require(head, "watch", name);
+      for (const name of names) session.require(head, name);
       const now = core.now();
       if (unsynced || lastSent === 0 || now - lastSent >= core.progressMs) {
         const { epoch, revision } = head;

@@ -16,6 +16,7 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Call } from "../core/call.ts";
+import type { Rpc } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { ServerCall } from "./server-call.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
@@ -33,14 +34,17 @@ type StreamHandler<I extends DescMessage, O extends DescMessage> = (
   call: Call,
 ) => AsyncIterable<MessageInitShape<O> | Encoded>;
 
-/** One handler for each RPC of a service; an RPC without one does not compile. */
+/** One handler for each RPC of a service; an RPC without one, or without a required action, does not compile. */
 export type Handlers<S extends DescService> = {
-  [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary<infer I, infer O>
+  [K in keyof S["method"]]: K extends Uncapitalize<Rpc> ? Handler<S["method"][K]> : never;
+};
+
+type Handler<M> =
+  M extends DescMethodUnary<infer I, infer O>
     ? UnaryHandler<I, O>
-    : S["method"][K] extends DescMethodServerStreaming<infer I, infer O>
+    : M extends DescMethodServerStreaming<infer I, infer O>
       ? StreamHandler<I, O>
       : never;
-};
 
 /** What stands between the wire and the handlers. */
 export interface Gate {
@@ -110,7 +114,7 @@ async function serveUnary(
   answer: sendUnaryData<Buffer>,
   gate: Gate,
 ): Promise<void> {
-  const call = new ServerCall(method.name, raw);
+  const call = new ServerCall(method.name as Rpc, raw);
   try {
     const entered = gate.enter(call);
     // Awaiting what is there already would cost every call a turn of the microtask queue.
@@ -132,7 +136,7 @@ async function serveStream(
   raw: RawStream,
   gate: Gate,
 ): Promise<void> {
-  const call = new ServerCall(method.name, raw);
+  const call = new ServerCall(method.name as Rpc, raw);
   const stop = () => call.abort(gate.stopping.reason);
   gate.stopping.addEventListener("abort", stop, { once: true });
   try {

@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import type { Rpc } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 
 export type RawCall =
@@ -9,11 +10,11 @@ export type RawCall =
 
 /** A call as grpc-js gives it, before anybody is known to have made it. */
 export class ServerCall {
-  readonly rpc: string;
+  readonly rpc: Rpc;
   readonly raw: RawCall;
   #controller: AbortController | undefined;
 
-  constructor(rpc: string, raw: RawCall) {
+  constructor(rpc: Rpc, raw: RawCall) {
     this.rpc = rpc;
     this.raw = raw;
   }

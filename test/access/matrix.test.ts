@@ -5,6 +5,7 @@ import { SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Action, AdminService } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { REQUIRED_ACTION } from "../../src/core/required-action.ts";
 import { generateToken } from "../../src/crypto/tokens.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -226,6 +227,9 @@ function expected({ may }: Caller, { needs, there, missing }: Row, name: string)
 
 test("every RPC has its row", () => {
   expect(Object.keys(ROWS).sort()).toEqual([...METHODS.keys()].sort());
+  const { ServerReflectionInfo: _, ...ours } = REQUIRED_ACTION;
+  const needed = Object.entries(ROWS).map(([rpc, { needs }]) => [rpc.split(".")[1], needs.split(" ")[0]]);
+  expect(ours).toEqual(Object.fromEntries(needed));
 });
 
 describe("for each caller and name the answer is as the table says:", () => {
