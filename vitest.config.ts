@@ -3,7 +3,11 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     // Guarantees are proven by runs of their own, which take longer: `npm run guarantees`.
-    include: ["test/!(guarantees)/**/*.test.ts", "clients/typescript/test/**/*.test.ts", "examples/**/*.test.ts"],
+    include: [
+      "test/!(guarantees)/**/*.test.ts",
+      "clients/typescript/test/**/*.test.ts",
+      "examples/**/*.test.ts",
+    ],
     exclude: ["**/node_modules/**"],
     // A shared machine can stall any process for seconds. What passes only at its second try is shown as such.
     retry: process.env.CI === "true" ? 1 : 0,
