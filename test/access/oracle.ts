@@ -21,13 +21,15 @@ const isBound = (policy: PolicyText, caller: Caller): boolean =>
   policy.principals.some((pattern) => matches(pattern, caller.principal)) ||
   policy.groups.some((group) => caller.groups.includes(group));
 
-/** Deny, unless a rule of a policy bound to the caller allows this very action on this name. */
+/** Deny, unless a rule of a policy bound to the caller allows this very action on this name; `admin` is about no name. */
 export const isAllowed = (policies: readonly PolicyText[], caller: Caller, action: string, name: string) =>
   policies.some(
     (policy) =>
       isBound(policy, caller) &&
       policy.rules.some(
-        (rule) => rule.actions.includes(action) && rule.names.some((pattern) => matches(pattern, name)),
+        (rule) =>
+          rule.actions.includes(action) &&
+          (action === "admin" || rule.names.some((pattern) => matches(pattern, name))),
       ),
   );
 
