@@ -5,6 +5,7 @@ import io.secretslots.v1.WatchSlotsRequest;
 import io.secretslots.v1.WatchSlotsResponse;
 import java.time.Duration;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -100,6 +101,7 @@ final class WatchLoop implements Runnable {
         if (isStopped()) {
           return;
         }
+        connection.warn("the watch ended, another follows: " + error);
         events.failed(error);
         boolean tokenIsBad = error.reason().equals("BAD_RESUME_TOKEN");
         if (tokenIsBad) {
@@ -145,7 +147,7 @@ final class WatchLoop implements Runnable {
         return e;
       } catch (RuntimeException e) {
         return new SlotsException(
-            Code.INTERNAL, "", "the stream failed: " + e.getClass().getName(), Map.of());
+            Code.INTERNAL, "", "the stream failed", Map.of(), List.of(), null, e);
       }
     }
 
@@ -172,7 +174,6 @@ final class WatchLoop implements Runnable {
     }
 
     private SlotsException away(String message) {
-      connection.warn(message + "; connecting again");
       return new SlotsException(Code.UNAVAILABLE, "", message, Map.of());
     }
   }

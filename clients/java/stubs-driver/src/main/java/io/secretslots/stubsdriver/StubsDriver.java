@@ -100,7 +100,7 @@ public final class StubsDriver {
   private static JsonObject hello() {
     JsonObject answer = new JsonObject();
     answer.addProperty("lang", "java");
-    answer.addProperty("version", "0.1.0");
+    answer.addProperty("version", StubsDriver.class.getPackage().getImplementationVersion());
     return answer;
   }
 
