@@ -96,6 +96,8 @@ export async function withClient(
   const options = connectOptions(flags, out);
   // Loaded only now: help, completion and mistakes in the command line need no gRPC.
   const { connect } = await import("../../clients/typescript/src/index.ts");
+  // gRPC sends an IP address as TLS server name, and Node would tell every user so; nothing depends on it.
+  process.noDeprecation = true;
   const client = connect(options);
   try {
     await run({ client, out, address: options.address });

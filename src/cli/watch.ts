@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { WatchEvent } from "../../clients/typescript/src/index.ts";
+import { parseNumber } from "./arguments.ts";
 import { count, type Output, valueFields, valueOnOneLine } from "./output.ts";
 import { online } from "./session.ts";
 
@@ -25,7 +26,7 @@ Examples:
   slots watch app/db --output json | while read -r change; do ...; done`,
     );
   online<[string], WatchFlags>(command, async ({ client, out }, [name], flags) => {
-    let left = flags.count === undefined ? Number.POSITIVE_INFINITY : Number.parseInt(flags.count, 10);
+    let left = flags.count === undefined ? undefined : parseNumber(flags.count, "--count");
     let cut = false;
     const events = client.watchSecret(name, {
       allowMissing: flags.allowMissing ?? false,
@@ -41,8 +42,7 @@ Examples:
     });
     for await (const event of events) {
       show(out, name, event, flags.showValue ?? false);
-      left -= 1;
-      if (!(left > 0)) break;
+      if (left !== undefined && --left <= 0n) break;
     }
   });
 }

@@ -75,11 +75,8 @@ describe("slots key, audit, tls, info", PATIENT, () => {
       "--output",
       "json",
     ]);
-    await waitFor(
-      "the follower to be there",
-      async () => (await slots.ok([...at, "audit", "search", "--limit", "5"])).match(/SearchAudit/g)?.length,
-    );
     const fresh = new Wire(server.address, server.adminToken);
+    // Put again and again, since nothing tells when the follower has begun.
     await waitFor("a record", async () => {
       await fresh.put("app/new", 0n, "x");
       return tail.stdout().includes("\n");
