@@ -189,7 +189,13 @@ func TestDerivedClosedWhileBuilding(t *testing.T) {
 	fake := NewFake(map[string]string{"a": "v0"})
 	defer fake.Close()
 	building, finish := make(chan struct{}), make(chan struct{})
-	var closed atomic.Int32
+	var mu sync.Mutex
+	var closed []string
+	hasClosed := func(want ...string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Equal(closed, want)
+	}
 	derived, err := Derive(t.Context(), fake.Handle("a"), func(ctx context.Context, v Version) (string, error) {
 		text, _ := v.Value.Text()
 		if text == "v1" {
@@ -197,17 +203,22 @@ func TestDerivedClosedWhileBuilding(t *testing.T) {
 			<-finish
 		}
 		return text, nil
-	}, func(string) error { closed.Add(1); return errors.New("told to") })
+	}, func(text string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		closed = append(closed, text)
+		return errors.New("told to")
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = fake.Rotate("a", "v1")
 	<-building
-	if derived.Close() == nil || derived.Close() == nil || closed.Load() != 1 {
+	if derived.Close() == nil || derived.Close() == nil || !hasClosed("v0") {
 		t.Fatal("closing does not return what closing the resource did")
 	}
 	close(finish)
-	eventually(t, "what was built too late is closed as well", func() bool { return closed.Load() == 2 })
+	eventually(t, "what was built too late is closed as well", func() bool { return hasClosed("v0", "v1") })
 }
 
 func TestFake(t *testing.T) {

@@ -42,7 +42,9 @@ func (f *follower) run(ctx context.Context) {
 		if caughtUp && time.Since(began) >= f.client.timing.healthy {
 			f.waits.reset()
 		}
-		sleep(ctx, max(failure.RetryAfter, f.waits.next(f.waitLimit(failure.Code))))
+		wait := max(failure.RetryAfter, f.waits.next(f.waitLimit(failure.Code)))
+		f.set.log.Warn("the watch ended and is opened again", "error", failure, "wait", wait)
+		sleep(ctx, wait)
 	}
 }
 

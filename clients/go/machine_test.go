@@ -151,7 +151,8 @@ func TestHistoryReset(t *testing.T) {
 
 	// The same epoch, cut: lower revisions are accepted because the server said so.
 	m.startStream()
-	feed(t, m, historyReset("e2", 1), in("e2", begin("a")), in("e2", live("a", 1, 1, "w")), in("e2", begin("b")), in("e2", synced(1)))
+	feed(t, m, historyReset("e2", 1), in("e2", begin("a")), in("e2", live("a", 1, 1, "w")), in("e2", begin("b")),
+		in("e2", synced(1)))
 	wantState(t, m, "a", "e2:1 1=w")
 	if _, err := m.receive(in("e2", synced(0))); err == nil {
 		t.Fatal("after the reset was applied, order counts again")

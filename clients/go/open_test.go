@@ -3,6 +3,7 @@ package slots
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,8 @@ func TestOpenNamesWhatIsMissing(t *testing.T) {
 	}()
 	_, err := client.Open(ctx, []string{"z", "a", "b", "c"}, WithOpenTimeout(time.Minute))
 	e := wantError(t, err, codes.DeadlineExceeded, ReasonSecretsMissing)
-	if e.Metadata["missing"] != "z,b,c" || !strings.Contains(e.Message, "z (does not exist), b (has no enabled slot), c (does not open") {
+	if e.Metadata["missing"] != "z,b,c" ||
+		!strings.Contains(e.Message, "z (does not exist), b (has no enabled slot), c (does not open") {
 		t.Fatalf("%v says %s", e.Metadata, e.Message)
 	}
 
@@ -262,5 +264,25 @@ func TestBackoff(t *testing.T) {
 	f.set.heard()
 	if f.waitLimit(codes.Unavailable) != recentCap || f.waitLimit(codes.PermissionDenied) != backoffCap {
 		t.Fatal("the limits are wrong")
+	}
+}
+
+func TestACutStreamLeavesNothingPending(t *testing.T) {
+	server := serve(t, &scriptedServer{onWatch: func(n int, r *pb.WatchSlotsRequest, stream watchStream) error {
+		switch n {
+		case 0:
+			return sendAll(stream, begin("a"), live("a", 0, 1, "x"), synced(1))
+		case 1:
+			return sendAll(stream, live("a", 1, 2, "half"))
+		case 2:
+			_ = sendAll(stream, progressAt(3))
+			return sendAll(stream, live("a", 2, 4, "whole"), synced(4))
+		}
+		return hold(stream)
+	}})
+	set := mustOpen(t, connect(t, Options{Address: server.address}), []string{"a"})
+	eventually(t, "the third stream was applied", holds(set.Handle("a"), "whole"))
+	if numbers := set.Handle("a").State().Slots(); !slices.Equal(numbers, []uint64{0, 2}) {
+		t.Fatalf("slots %v", numbers)
 	}
 }

@@ -59,7 +59,8 @@ func TestSharedSlotCases(t *testing.T) {
 			switch {
 			case call.Value == nil && (err == nil || asError(err).Reason != call.Reason):
 				t.Errorf("%s %+v: got %v", c.ID, call, err)
-			case call.Value != nil && (err != nil || !version.Value.Equal(Text(*call.Value)) || version.Slot != number(t, call.Slot)):
+			case call.Value != nil && (err != nil || !version.Value.Equal(Text(*call.Value)) ||
+				version.Slot != number(t, call.Slot)):
 				t.Errorf("%s %+v: got slot %d, %v", c.ID, call, version.Slot, err)
 			}
 		}

@@ -167,7 +167,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{Address: "example.com:1", Token: token}, ReasonPlaintextRefused},
 		{Options{Address: "127.0.0.1.example.com:1", Token: token}, ReasonPlaintextRefused},
 		{Options{Address: "[2001:db8::1]:1", TokenFile: "x"}, ReasonPlaintextRefused},
-		{Options{Address: "10.0.0.1:1", TokenFunc: func(context.Context) (string, error) { return "", nil }}, ReasonPlaintextRefused},
+		{
+			Options{Address: "10.0.0.1:1", TokenFunc: func(context.Context) (string, error) { return "", nil }},
+			ReasonPlaintextRefused,
+		},
 	} {
 		_, err := Connect(c.options)
 		wantError(t, err, codes.InvalidArgument, c.reason)
