@@ -5,7 +5,7 @@ import { RefusalCounter } from "./audit/refusal-counter.ts";
 import { Auditor } from "./core/auditor.ts";
 import { Authenticator } from "./core/authenticator.ts";
 import { Authorizer } from "./core/authorizer.ts";
-import { completeAudit } from "./core/complete-audit.ts";
+import { auditedUpTo, completeAudit } from "./core/complete-audit.ts";
 import { Core } from "./core/core.ts";
 import { KeyManager } from "./core/master-keys.ts";
 import { OpenedSecrets } from "./core/opened-secrets.ts";
@@ -81,12 +81,13 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
   const metrics = new Metrics(storage);
   const authenticator = new Authenticator({ storage, now, ...(jwt === undefined ? {} : { jwt }) });
   const opened = new OpenedSecrets({ storage, keyring, maxBytes: settings["cache-bytes"] });
+  const audited = auditedUpTo(storage);
   let auditor: Auditor | undefined;
   const auditLog = await FileAuditLog.open({
     directory: resolve(settings["audit-dir"] ?? join(dataDir, "audit")),
     storeKey: storeKeys.audit,
     anchor: (anchor) => storage.putAuditAnchors([anchor]),
-    covered: () => auditor?.covered() ?? storage.head().revision,
+    covered: () => auditor?.covered() ?? audited,
     sync: settings["audit-sync"],
     segmentBytes: settings["audit-segment-bytes"],
     reserveBytes: settings["audit-reserve-bytes"],
@@ -98,9 +99,10 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
     onFatal: (cause) => endInDoubt("the audit log", cause),
     onAnchorError: (cause) => log.warn({ cause: messageOf(cause) }, "an audit anchor could not be kept"),
   });
-  const completed = await completeAudit(storage, auditLog, now);
-  if (completed > 0) log.info({ completed }, "completed the audit log of a process that was killed");
-  auditor = new Auditor(auditLog, () => storage.head().revision);
+  const completed = await completeAudit(storage, auditLog, audited, now);
+  if (completed > 0) log.info({ completed }, "completed the audit log with changes that were not in it");
+  const audit = new Auditor(auditLog, storage);
+  auditor = audit;
 
   const core = new Core({
     storage,
@@ -109,7 +111,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
     opened,
     authenticator,
     authorizer: new Authorizer(storage),
-    audit: auditor,
+    audit,
     auditLog,
     limits: {
       maxValueBytes: settings["max-value-bytes"],
@@ -170,7 +172,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
       tls?.close();
       jwt?.close();
       await refusals.flush();
-      await auditLog.close();
+      if (await audit.repay()) await auditLog.close();
       await storage.close();
     },
   };

@@ -4,8 +4,12 @@ import type { SecretName } from "../domain/names.ts";
 import type { Revision, SlotNumber } from "../domain/numbers.ts";
 import type { CommitResult } from "../storage/commit.ts";
 import type { SlotMeta } from "../storage/records.ts";
+import type { Storage } from "../storage/storage.ts";
 import type { Call } from "./call.ts";
+import { completedRecord } from "./complete-audit.ts";
 import type { Subject } from "./recorded.ts";
+
+const REPAY_MS = 1000;
 
 interface Delivery {
   readonly streams: AuditCaller[];
@@ -19,16 +23,19 @@ export class Auditor {
   readonly #deliveries = new Map<string, Delivery>();
   /** Where the store stood when each change began that is not in the log yet. */
   readonly #open = new Set<{ readonly since: Revision }>();
-  readonly #storeRevision: () => Revision;
+  readonly #storage: Pick<Storage, "head" | "changeAt">;
+  /** Changes that the log refused, each with what to call once it has them. */
+  #owed: { readonly revision: Revision; readonly recorded: () => void }[] = [];
+  #repaying: NodeJS.Timeout | undefined;
 
-  constructor(log: AuditLog, storeRevision: () => Revision) {
+  constructor(log: AuditLog, storage: Pick<Storage, "head" | "changeAt">) {
     this.#log = log;
-    this.#storeRevision = storeRevision;
+    this.#storage = storage;
   }
 
   /** The revision up to which every change that this process made is in the log. */
   covered(): Revision {
-    let covered = this.#storeRevision();
+    let covered = this.#storage.head().revision;
     for (const { since } of this.#open) if (since < covered) covered = since;
     return covered;
   }
@@ -48,9 +55,41 @@ export class Auditor {
 
   /** Call before a commit; what it returns after the change was recorded, or was found not to be one. */
   changeBegins(): () => void {
-    const change = { since: this.#storeRevision() };
+    const change = { since: this.#storage.head().revision };
     this.#open.add(change);
     return () => this.#open.delete(change);
+  }
+
+  /**
+   * A change was committed, its caller was told that the log refused it, and the log gets it as soon as it is back.
+   * `recorded`: what `changeBegins` gave.
+   */
+  owe(revision: Revision, recorded: () => void): void {
+    this.#owed.push({ revision, recorded });
+    this.#repaySoon();
+  }
+
+  /** Tries once more to write what is owed. False when the log must not be closed, so that the next start completes it. */
+  async repay(): Promise<boolean> {
+    clearTimeout(this.#repaying);
+    this.#repaying = undefined;
+    const owed = this.#owed;
+    this.#owed = [];
+    for (const debt of owed) {
+      const change = this.#storage.changeAt(debt.revision);
+      try {
+        if (change !== undefined) await this.#log.append(completedRecord(change));
+        debt.recorded();
+      } catch {
+        this.#owed.push(debt);
+      }
+    }
+    if (this.#owed.length > 0) this.#repaySoon();
+    return this.#open.size === 0;
+  }
+
+  #repaySoon(): void {
+    this.#repaying ??= setTimeout(() => void this.repay(), REPAY_MS).unref();
   }
 
   disclosed(call: Call, name: SecretName, slot: SlotMeta): Promise<void> {

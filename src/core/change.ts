@@ -41,7 +41,8 @@ export class Change {
 
   /**
    * Commits, and records the change before it is told of; "moved" when what the mutation was decided on is no
-   * longer so. A change that the log refuses stays open, so that whoever takes the store next completes the log.
+   * longer so. A change that the log refuses is owed to it: it gets it once it is back, or from whoever takes the
+   * store next.
    */
   async commit(mutation: Mutation, about: Subject = {}): Promise<CommitResult | "moved"> {
     await this.#core.audit.requireReady(this.#call, about);
@@ -50,7 +51,12 @@ export class Change {
       recorded();
       throw error;
     });
-    if (outcome.kind === "committed") await this.#answered(outcome.result, about, true);
+    if (outcome.kind === "committed") {
+      await this.#answered(outcome.result, about, true).catch((error: unknown) => {
+        this.#core.audit.owe(outcome.result.revision, recorded);
+        throw error;
+      });
+    }
     recorded();
     switch (outcome.kind) {
       case "committed":

@@ -1,22 +1,37 @@
-import type { AuditLog } from "../audit/audit-log.ts";
+import type { AuditAnchor, AuditLog, CompletedRecord } from "../audit/audit-log.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { ChangeRecord } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
 
 const CHANGES_A_PAGE = 1000;
 
 /**
- * Adds to the log what a process committed and was killed before it could log (S4). Starts where the oldest chain
- * that was not closed in order is known to have come; a change that is logged twice does no harm, one that is
- * never logged would. Returns how many records were added.
+ * The revision up to which every change is known to be in the log: where the oldest chain that was not closed in
+ * order had come. A store that no log was ever kept of is at its beginning.
  */
-export async function completeAudit(storage: Storage, log: AuditLog, now: () => number): Promise<number> {
-  const open = storage.auditAnchors().filter((anchor) => !anchor.closed && anchor.chain !== log.chain);
-  if (open.length === 0) return 0;
-  let from = open.reduce(
+export function auditedUpTo(storage: Storage): Revision {
+  if (storage.auditAnchors().length === 0) return NO_REVISION;
+  return openAnchors(storage).reduce(
     (least, { revision }) => (revision < least ? revision : least),
     storage.head().revision,
   );
+}
+
+/**
+ * Adds to the log what was committed after `before` and is not in it: changes of a process that was killed before
+ * it could log them, or of the first start (S4). A change that is logged twice does no harm, one that is never
+ * logged would. Returns how many records were added.
+ */
+export async function completeAudit(
+  storage: Storage,
+  log: AuditLog,
+  before: Revision,
+  now: () => number,
+): Promise<number> {
+  const open = openAnchors(storage).filter(({ chain }) => chain !== log.chain);
+  let from = before;
   const { revision: upTo } = storage.head();
+  if (from >= upTo) return 0;
   const logged = new Set<string>();
   for await (const { fields } of log.search({ changesAfter: from })) {
     if (typeof fields.revision === "string") logged.add(fields.revision);
@@ -27,25 +42,33 @@ export async function completeAudit(storage: Storage, log: AuditLog, now: () => 
     for (const change of page.changes) {
       from = change.revision;
       if (logged.has(String(change.revision))) continue;
-      const { revision, time, kind, principal, rpc, name, slot, subject, requestId } = change;
-      await log.append({
-        kind: "completed",
-        revision,
-        changeTime: time,
-        change: kind,
-        principal,
-        rpc,
-        secret: name,
-        slot,
-        subject,
-        requestId,
-      });
+      await log.append(completedRecord(change));
       added += 1;
     }
     if (page.changes.length < CHANGES_A_PAGE) break;
   }
   const time = now();
-  const revision = (upTo > NO_REVISION ? upTo : NO_REVISION) as Revision;
-  await storage.putAuditAnchors(open.map((anchor) => ({ ...anchor, revision, time })));
+  await storage.putAuditAnchors(open.map((anchor) => ({ ...anchor, revision: upTo, time })));
   return added;
+}
+
+/** What the log says of a change that was made and could not be logged by who made it. */
+export function completedRecord(change: ChangeRecord): CompletedRecord {
+  const { revision, time, kind, principal, rpc, name, slot, subject, requestId } = change;
+  return {
+    kind: "completed",
+    revision,
+    changeTime: time,
+    change: kind,
+    principal,
+    rpc,
+    secret: name,
+    slot,
+    subject,
+    requestId,
+  };
+}
+
+function openAnchors(storage: Storage): readonly AuditAnchor[] {
+  return storage.auditAnchors().filter(({ closed }) => !closed);
 }

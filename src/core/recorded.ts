@@ -26,10 +26,14 @@ export async function recorded<T>(
   try {
     return await run();
   } catch (error) {
-    // When the log itself is what fails, there is nothing to write to.
-    if (error instanceof SlotsError && error.reason !== "AUDIT_UNAVAILABLE") {
-      await core.audit.refused(call, error, subject);
-    }
+    await recordRefusal(core, call, error, subject);
     throw error;
   }
+}
+
+/** Records what a call or a stream is about to fail with. */
+export async function recordRefusal(core: Core, call: Call, error: unknown, subject: Subject): Promise<void> {
+  // When the log itself is what fails, there is nothing to write to.
+  if (!(error instanceof SlotsError) || error.reason === "AUDIT_UNAVAILABLE") return;
+  await core.audit.refused(call, error, subject);
 }

@@ -2,7 +2,10 @@ import { type AuditFilter, MAX_SEARCH_LIMIT } from "../audit/search.ts";
 import { invalidField, SlotsError } from "../domain/errors.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
-import { recorded } from "./recorded.ts";
+import { recorded, recordRefusal } from "./recorded.ts";
+import type { Session } from "./session.ts";
+
+const LONGEST_WAIT_MS = 60_000;
 
 /** The records of this server's audit log that match, as JSON lines, oldest first. Needs `admin`, also while it follows. */
 export async function* searchAudit(
@@ -15,17 +18,47 @@ export async function* searchAudit(
     core.authorizer.require(core.opened.sync(), call);
     await core.audit.listed(call);
   });
+  const session = core.sessionOf(call);
+  const over = new AbortController();
+  const signal = AbortSignal.any([call.signal, over.signal]);
+  void endWithRights(core, session, over, signal);
   try {
-    for await (const record of core.auditLog.search({ ...filter, signal: call.signal })) {
-      const head = core.opened.sync();
-      core.authenticator.recheck(head, call.identity);
-      core.authorizer.require(head, call);
+    for await (const record of core.auditLog.search({ ...filter, signal })) {
+      session.require(core.opened.sync());
       yield record.json;
     }
-  } catch (error) {
+    over.signal.throwIfAborted();
+  } catch (cause) {
     if (call.signal.aborted) return;
-    throw error instanceof SlotsError
-      ? error
-      : new SlotsError("INTERNAL", "the audit log can't be read", { cause: error });
+    const reason: unknown = over.signal.aborted ? over.signal.reason : cause;
+    const error =
+      reason instanceof SlotsError
+        ? reason
+        : new SlotsError("INTERNAL", "the audit log can't be read", { cause: reason });
+    await recordRefusal(core, call, error, {});
+    throw error;
+  } finally {
+    over.abort();
+  }
+}
+
+/** Ends a search that follows a quiet log when the caller's rights end (W12). */
+async function endWithRights(
+  core: Core,
+  session: Session,
+  over: AbortController,
+  signal: AbortSignal,
+): Promise<void> {
+  const rights = core.bell.subscribe([]);
+  try {
+    while (!signal.aborted) {
+      rights.arm();
+      session.require(core.opened.sync());
+      await rights.wait(session.atMost(LONGEST_WAIT_MS, core.now()), signal);
+    }
+  } catch (error) {
+    over.abort(error);
+  } finally {
+    rights.close();
   }
 }

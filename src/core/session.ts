@@ -18,7 +18,7 @@ export class Session {
     this.#call = call;
   }
 
-  require(head: Head, name: string): void {
+  require(head: Head, name?: string): void {
     this.#authenticator.recheck(head, this.#call.identity);
     this.#authorizer.require(head, this.#call, name);
   }

@@ -1,12 +1,11 @@
-import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
-import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
 import type { SecretState } from "./opened-secrets.ts";
+import { recordRefusal, type Subject } from "./recorded.ts";
 import { canResume } from "./resume.ts";
 import { decodeResumeToken, encodeResumeToken, type ResumePoint } from "./resume-token.ts";
 import type { WatchSecretEvent } from "./watch-events.ts";
@@ -36,10 +35,11 @@ export async function* watchSecret(
   const tokenAt = (epoch: string, told: Revision): string =>
     encodeResumeToken({ ...bound, epoch, told, commitId: core.commitIdAt(told), names: [] });
 
-  // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
-  session.require(core.opened.sync(), name);
   const subscription = core.bell.subscribe([name]);
+  let about: Subject = { name };
   try {
+    // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
+    session.require(core.opened.sync(), name);
     let told: Revision | "nothing" = "nothing";
     let first = true;
     let wasReset = false;
@@ -77,6 +77,7 @@ export async function* watchSecret(
           yield { epoch, revision, resumeToken, event: { kind: "absent", reason: "not-existing" } };
           continue;
         }
+        about = state.slot === undefined ? { name } : { name, slot: state.slot.slot };
         const event = await stateEvent(core, call, head, state, wasReset && told === "nothing");
         told = head.revision;
         lastSent = now;
@@ -91,6 +92,9 @@ export async function* watchSecret(
         await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
       }
     }
+  } catch (error) {
+    await recordRefusal(core, call, error, about);
+    throw error;
   } finally {
     subscription.close();
   }
@@ -123,14 +127,8 @@ async function stateEvent(
       event: { kind: "absent", reason: secret === undefined ? "not-existing" : "no-enabled-slot" },
     };
   }
-  let value: SecretValue;
-  try {
-    value = core.opened.open(name, slot);
-  } catch (error) {
-    // Never a fall-back to a lower slot: the stream ends, and says which slot is damaged.
-    if (error instanceof SlotsError) await core.audit.refused(call, error, { name, slot: slot.slot });
-    throw error;
-  }
+  // When it does not open, never a fall-back to a lower slot: the stream ends, and says which slot is damaged.
+  const value = core.opened.open(name, slot);
   await core.audit.delivered(call, "current", name, slot.slot, state.revision);
   return { epoch, revision: state.revision, event: { kind: "current", name, slot, value } };
 }

@@ -3,6 +3,7 @@ import type { Head } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
+import { recordRefusal } from "./recorded.ts";
 import { canResume } from "./resume.ts";
 import { decodeResumeToken, encodeResumeToken, nameDigest } from "./resume-token.ts";
 import { SlotChanges, type Told, type WatchView } from "./slot-changes.ts";
@@ -43,13 +44,26 @@ export async function* watchSlots(
     });
 
   const subscription = core.bell.subscribe(names);
+  /** The name whose turn it is, for the record of a refusal. */
+  let about: SecretName | undefined;
+  const requireAll = (head: Head) => {
+    for (const name of names) {
+      about = name;
+      session.require(head, name);
+    }
+  };
   try {
     const opening = core.opened.sync();
-    for (const name of names) session.require(opening, name);
+    requireAll(opening);
     const changes = new SlotChanges(core, call, session, view);
     const told = new Map<SecretName, Told>();
     if (resume === undefined) {
-      if (!request.allowMissing) requireAllPresent(core, names);
+      if (!request.allowMissing) {
+        for (const name of names) {
+          about = name;
+          requirePresent(core, name);
+        }
+      }
     } else if (canResume(core, opening, resume)) {
       const covered = new Set(resume.names);
       names.forEach((name, index) => {
@@ -69,6 +83,7 @@ export async function* watchSlots(
       const due = rung === "all" ? names : names.filter((name) => rung.has(name));
       if (due.length > 0) {
         for (const name of due) {
+          about = name;
           const from = told.get(name) ?? "nothing";
           for await (const event of changes.since(name, from)) {
             unsynced = true;
@@ -80,7 +95,7 @@ export async function* watchSlots(
         continue;
       }
 
-      for (const name of names) session.require(head, name);
+      requireAll(head);
       const now = core.now();
       if (unsynced || lastSent === 0 || now - lastSent >= core.progressMs) {
         const { epoch, revision } = head;
@@ -93,15 +108,16 @@ export async function* watchSlots(
         await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
       }
     }
+  } catch (error) {
+    await recordRefusal(core, call, error, about === undefined ? {} : { name: about });
+    throw error;
   } finally {
     subscription.close();
   }
 }
 
-function requireAllPresent(core: Core, names: readonly SecretName[]): void {
-  for (const name of names) {
-    const { state } = core.opened.current(name);
-    if (state.secret === undefined) throw secretNotFound(name);
-    if (state.slot === undefined) throw noEffectiveSlot(name);
-  }
+function requirePresent(core: Core, name: SecretName): void {
+  const { state } = core.opened.current(name);
+  if (state.secret === undefined) throw secretNotFound(name);
+  if (state.slot === undefined) throw noEffectiveSlot(name);
 }
