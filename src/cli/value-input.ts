@@ -31,8 +31,9 @@ const BACKSPACES = ["\u007f", "\b"];
 
 /** What a person types or pastes, without an echo; one newline at its end is dropped. */
 function readTyped(stdin: ReadStream, prompt: string): Promise<Uint8Array> {
-  process.stderr.write(prompt);
+  // Before the prompt: what is typed as soon as it is seen must not be shown.
   stdin.setRawMode(true);
+  process.stderr.write(prompt);
   stdin.setEncoding("utf8");
   return new Promise((resolve, reject) => {
     let typed: string[] = [];
