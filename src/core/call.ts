@@ -1,4 +1,5 @@
 import type { Principal } from "../domain/access.ts";
+import type { Head } from "../storage/records.ts";
 import type { Rpc } from "./required-action.ts";
 
 /** What is known of a call besides its request. */
@@ -7,6 +8,8 @@ export interface Call {
   /** The address it came from, for the audit log. */
   readonly peer: string;
   readonly identity: Identity;
+  /** Where the store stood when the call had come in: what is kept in memory is true of it (W10). */
+  readonly head: Head;
   /** Aborted when the caller goes away, the deadline passes, or the server stops. */
   readonly signal: AbortSignal;
 }

@@ -1,7 +1,8 @@
 import type { Keyring } from "../crypto/keyring.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
-import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import { NO_REVISION, type Revision, type SlotNumber } from "../domain/numbers.ts";
+import type { SealedRecord } from "../domain/sealed-record.ts";
 import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head, SecretMeta, SlotRead, SlotRow } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -27,13 +28,28 @@ export interface OpenedSecretsOptions {
   readonly maxBytes: number;
 }
 
+/** The enabled slots of a secret, in rising order, without their records. */
+interface LiveSlots {
+  readonly secret: SecretMeta | undefined;
+  readonly slots: readonly SlotRow[] | "too many";
+}
+
+export interface EffectiveSlot {
+  readonly head: Head;
+  readonly secret: SecretMeta | undefined;
+  readonly slot: SlotRow | undefined;
+}
+
 interface Entry {
   state: SecretState | undefined;
+  live: LiveSlots | undefined;
   readonly values: Map<string, SecretValue>;
   bytes: number;
 }
 
 const ENTRY_BYTES = 512;
+const LIVE_SLOT_BYTES = 200;
+const MOST_LIVE_KEPT = 256;
 const CHANGES_A_PAGE = 1000;
 /** Past this many changes it is cheaper to forget everything than to forget name by name. */
 const MOST_CHANGES_APPLIED = 20_000;
@@ -81,8 +97,8 @@ export class OpenedSecrets {
     return head;
   }
 
-  current(name: SecretName): { readonly head: Head; readonly state: SecretState } {
-    const head = this.sync();
+  /** The state at `head`, which `sync` gave in this call, or at a later one. */
+  current(name: SecretName, head = this.sync()): { readonly head: Head; readonly state: SecretState } {
     const entry = this.#touch(name);
     if (entry?.state !== undefined) return { head, state: entry.state };
     const read = this.#storage.readCurrent(name);
@@ -92,12 +108,24 @@ export class OpenedSecrets {
     return { head: read.head, state };
   }
 
+  /**
+   * The enabled slot with the largest number at or below `at`, as of `head` or later. Of a secret with few live
+   * slots their numbers are kept, so that answering for another `at` costs a search and no read.
+   */
+  effectiveAt(name: SecretName, at: SlotNumber, head = this.sync()): EffectiveSlot {
+    const kept = this.#touch(name)?.live;
+    const { live, asOf } = kept === undefined ? this.#readLive(name) : { live: kept, asOf: head };
+    if (live.slots === "too many") return this.#storage.readEffectiveAt(name, at);
+    return { head: asOf, secret: live.secret, slot: lastAtOrBelow(live.slots, at) };
+  }
+
   /** Opens a slot's record; throws RECORD_DAMAGED when it does not open. */
   open(name: SecretName, row: SlotRow): SecretValue {
     const key = Buffer.from(row.versionId).toString("latin1");
     const known = this.#entries.get(name)?.values.get(key);
     if (known !== undefined) return known;
-    const { slot, versionId, record } = row;
+    const { slot, versionId } = row;
+    const record = row.record ?? this.#recordOf(name, row);
     if (record === undefined) {
       throw new SlotsError("RECORD_DAMAGED", `the record of slot ${slot} of '${name}' is missing`, {
         metadata: { name, slot: String(slot) },
@@ -122,6 +150,31 @@ export class OpenedSecrets {
       this.#commitIds.set(revision, id);
     }
     return id;
+  }
+
+  #readLive(name: SecretName): { readonly live: LiveSlots; readonly asOf: Head } {
+    const page = this.#storage.listSlots(name, {
+      state: "enabled",
+      limit: MOST_LIVE_KEPT + 1,
+      withRecords: false,
+    });
+    const live: LiveSlots = {
+      secret: page.secret,
+      slots: page.slots.length > MOST_LIVE_KEPT ? "too many" : page.slots,
+    };
+    if (page.secret !== undefined) {
+      this.#keep(name, (entry) => {
+        entry.live = live;
+        return LIVE_SLOT_BYTES * page.slots.length;
+      });
+    }
+    return { live, asOf: page.head };
+  }
+
+  /** The record of a version that was listed without it; undefined when the slot has moved on. */
+  #recordOf(name: SecretName, { slot, versionId }: SlotRow): SealedRecord | undefined {
+    const row = this.#storage.readSlot(name, slot).slot;
+    return row !== undefined && Buffer.compare(row.versionId, versionId) === 0 ? row.record : undefined;
   }
 
   #apply(head: Head): void {
@@ -171,7 +224,7 @@ export class OpenedSecrets {
 
   #keep(name: string, add: (entry: Entry) => number): void {
     if (this.#maxBytes === 0) return;
-    const entry = this.#touch(name) ?? { state: undefined, values: new Map(), bytes: 0 };
+    const entry = this.#touch(name) ?? { state: undefined, live: undefined, values: new Map(), bytes: 0 };
     this.#entries.set(name, entry);
     const added = add(entry);
     entry.bytes += added;
@@ -188,6 +241,16 @@ export class OpenedSecrets {
     this.#entries.delete(name);
     this.#bytes -= entry.bytes;
   }
+}
+
+function lastAtOrBelow(slots: readonly SlotRow[], at: SlotNumber): SlotRow | undefined {
+  let [low, high] = [0, slots.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((slots[middle]?.slot ?? at) <= at) low = middle + 1;
+    else high = middle;
+  }
+  return slots[low - 1];
 }
 
 function stateOf(name: SecretName, read: SlotRead): SecretState {

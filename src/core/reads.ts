@@ -19,11 +19,11 @@ export interface ReadAnswer {
 
 /** The current value. */
 export function getSecret(core: Core, call: Call, name: SecretName): Promise<ReadAnswer> {
-  return recorded(core, call, { name }, async () => {
+  return recorded(core, call, { name }, () => {
     // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
-    core.authorizer.require(core.opened.sync(), call, name);
-    const { head, state } = core.opened.current(name);
-    core.authorizer.require(head, call, name);
+    core.authorizer.require(call.head, call, name);
+    const { head, state } = core.opened.current(name, call.head);
+    if (head !== call.head) core.authorizer.require(head, call, name);
     return disclose(core, call, name, head.epoch, state.secret, state.slot, () => noEffectiveSlot(name));
   });
 }
@@ -40,9 +40,9 @@ export function getEffectiveAt(
   at: SlotNumber = slotOfTime(core.now()),
 ): Promise<EffectiveAnswer> {
   return recorded(core, call, { name }, async () => {
-    core.authorizer.require(core.opened.sync(), call, name);
-    const { head, secret, slot } = core.storage.readEffectiveAt(name, at);
-    core.authorizer.require(head, call, name);
+    core.authorizer.require(call.head, call, name);
+    const { head, secret, slot } = core.opened.effectiveAt(name, at, call.head);
+    if (head !== call.head) core.authorizer.require(head, call, name);
     const answer = await disclose(core, call, name, head.epoch, secret, slot, () =>
       noEffectiveSlot(name, at),
     );

@@ -4,6 +4,7 @@ import { unauthenticated } from "../core/authenticator.ts";
 import type { Call, Identity } from "../core/call.ts";
 import type { OpenedSecrets } from "../core/opened-secrets.ts";
 import { SlotsError } from "../domain/errors.ts";
+import type { Head } from "../storage/records.ts";
 import { type ConcurrencyLimit, type FailedLogins, peerAddress } from "./limits.ts";
 import type { RawCall, ServerCall } from "./server-call.ts";
 import type { ClientCertificate } from "./tls/tls.ts";
@@ -31,10 +32,11 @@ export class Door {
   enter(call: ServerCall): Call | Promise<Call> {
     const peer = call.raw.getPeer();
     try {
-      const identity = this.#identify(call);
-      if (!(identity instanceof Promise)) return this.#admit(call, peer, identity);
+      const head = this.#options.opened.sync();
+      const identity = this.#identify(call, head);
+      if (!(identity instanceof Promise)) return this.#admit(call, peer, identity, head);
       return identity.then(
-        (known) => this.#admit(call, peer, known),
+        (known) => this.#admit(call, peer, known, head),
         (error: unknown) => this.#turnAway(peer, error),
       );
     } catch (error) {
@@ -46,17 +48,17 @@ export class Door {
     this.#leave.get(call)?.();
   }
 
-  #identify(call: ServerCall): Identity | Promise<Identity> {
-    const { authenticator, opened, clientCertificate, failedLogins } = this.#options;
+  #identify(call: ServerCall, head: Head): Identity | Promise<Identity> {
+    const { authenticator, clientCertificate, failedLogins } = this.#options;
     const certificate = clientCertificate(call.raw);
     const bearer = bearerOf(call.raw);
     // A token of ours costs one hash to refuse; a signature costs more, so who failed too often waits before it.
     if (bearer !== undefined && !bearer.startsWith("sst_"))
       failedLogins.check(peerAddress(call.raw.getPeer()));
-    return authenticator.authenticate(opened.sync(), { bearer, certificate });
+    return authenticator.authenticate(head, { bearer, certificate });
   }
 
-  #admit(call: ServerCall, peer: string, identity: Identity): Call {
+  #admit(call: ServerCall, peer: string, identity: Identity, head: Head): Call {
     const { calls, watches } = this.#options;
     const limit = call.rpc.startsWith("Watch") ? watches : calls;
     this.#leave.set(call, limit.enter(identity.principal.name));
@@ -64,6 +66,7 @@ export class Door {
       rpc: call.rpc,
       peer,
       identity,
+      head,
       get signal() {
         return call.signal;
       },

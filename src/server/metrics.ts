@@ -9,6 +9,10 @@ export class Metrics {
   readonly #calls: Counter<"rpc" | "code">;
   readonly #seconds: Histogram<"rpc">;
   readonly #refused: Counter;
+  readonly #series = new Map<
+    string,
+    { readonly calls: Counter.Internal; readonly seconds: Histogram.Internal<string> }
+  >();
 
   constructor(storage: Storage) {
     const registers = [this.#registry];
@@ -41,8 +45,15 @@ export class Metrics {
   }
 
   call(rpc: string, code: string, millis: number): void {
-    this.#calls.inc({ rpc, code });
-    this.#seconds.observe({ rpc }, millis / 1000);
+    const key = `${rpc} ${code}`;
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      // RPC names and codes are few, and looking a series up by its labels would cost more than counting.
+      series = { calls: this.#calls.labels({ rpc, code }), seconds: this.#seconds.labels({ rpc }) };
+      this.#series.set(key, series);
+    }
+    series.calls.inc();
+    series.seconds.observe(millis / 1000);
   }
 
   connectionRefused(_address: string): void {

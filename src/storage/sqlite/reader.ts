@@ -75,11 +75,14 @@ export class Reader {
   readonly #statements = new Map<string, Statement>();
   readonly #moment: <T>(read: () => T) => T;
   readonly #head: Statement;
+  readonly #dataVersion: Statement;
+  #known: { readonly version: unknown; readonly head: Head } | undefined;
 
   constructor(db: Connection) {
     this.#db = db;
     this.#moment = db.transaction((read: () => unknown) => read()) as <T>(read: () => T) => T;
     this.#head = db.prepare(SQL.head);
+    this.#dataVersion = db.prepare("PRAGMA data_version").pluck().safeIntegers(false);
   }
 
   storeId(): string {
@@ -95,8 +98,19 @@ export class Reader {
     });
   }
 
+  /**
+   * SQLite's data version moves with every commit of another connection, the writer's among them; while it stands
+   * still, so does the head. Read before the head, so that a commit in between is seen at the next call at the latest.
+   */
   head(): Head {
-    return guarded(() => this.#readHead());
+    return guarded(() => {
+      const version = this.#dataVersion.get();
+      const known = this.#known;
+      if (known !== undefined && known.version === version) return known.head;
+      const head = this.#readHead();
+      this.#known = { version, head };
+      return head;
+    });
   }
 
   readSecret(name: SecretName): SecretRead {
