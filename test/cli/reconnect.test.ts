@@ -11,8 +11,11 @@ it(
   "watch and exec go on over a restart of the server, and have the value that was put meanwhile",
   PATIENT,
   async () => {
-    let server = await ServerProcess.start();
-    const { address: listen, dataDir } = server;
+    // A socket of its own: a port that is free for a moment could be taken by somebody else.
+    const folder = mkdtempSync(join(tmpdir(), "slots-socket-"));
+    const listen = `unix:${folder}/socket`;
+    let server = await ServerProcess.start({ listen });
+    const { dataDir } = server;
     const slots = new Slots(server);
     const put = async (slot: bigint, value: string) => {
       const wire = new Wire(server.address, server.adminToken);
