@@ -44,10 +44,11 @@ func TestCacheServesWhileTheServerIsAway(t *testing.T) {
 	}
 
 	// Away: a socket that nobody listens on yet.
-	server := &scriptedServer{address: "unix:" + filepath.Join(dir, "socket"), onWatch: func(_ int, _ *pb.WatchSlotsRequest, stream watchStream) error {
+	server := &scriptedServer{address: "unix:" + filepath.Join(dir, "socket")}
+	server.onWatch = func(_ int, _ *pb.WatchSlotsRequest, stream watchStream) error {
 		_ = sendAll(stream, progressAt(9))
 		return hold(stream)
-	}}
+	}
 	client := connect(t, Options{Address: server.address})
 	set := mustOpen(t, client, []string{"b", "a"}, WithCache(path, cacheKey))
 	defer set.Close()
@@ -185,7 +186,9 @@ func TestUnusableCacheFiles(t *testing.T) {
 		{Revision: "-1"}, {Revision: "9223372036854775808"}, {Revision: "1.5"}, {Revision: ""},
 		{Revision: "1", Secrets: map[string]cachedSecret{"a": {Revision: "1", Absent: "OTHER"}}},
 		{Revision: "1", Secrets: map[string]cachedSecret{"a": {Revision: "1"}}},
-		{Revision: "1", Secrets: map[string]cachedSecret{"a": {Revision: "1", Slots: []cachedSlot{{Slot: "1", Revision: "1"}}}}},
+		{Revision: "1", Secrets: map[string]cachedSecret{"a": {Revision: "1", Slots: []cachedSlot{
+			{Slot: "1", Revision: "1"},
+		}}}},
 		{Revision: "1", Secrets: map[string]cachedSecret{"a": {Revision: "1", Slots: []cachedSlot{
 			{Slot: "2", Revision: "1", Failed: true}, {Slot: "2", Revision: "1", Failed: true},
 		}}}},

@@ -42,7 +42,8 @@ func TestOpenWaitsForEveryName(t *testing.T) {
 	_, err = set.Handle("c").Current()
 	wantError(t, err, codes.InvalidArgument, ReasonNameNotDeclared)
 	request := server.seenWatches()[0]
-	if !request.GetAllowMissing() || request.GetView() != pb.WatchView_WATCH_VIEW_ALL_ENABLED || len(request.GetNames()) != 2 {
+	if !request.GetAllowMissing() || len(request.GetNames()) != 2 ||
+		request.GetView() != pb.WatchView_WATCH_VIEW_ALL_ENABLED {
 		t.Fatalf("asked for %v", request)
 	}
 	if age, heard := set.Age(); !heard || age < 0 || set.Stale() {
