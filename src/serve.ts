@@ -23,7 +23,7 @@ import { introduceKeys, makeAdminToken } from "./first-start.ts";
 import type { Logger } from "./log.ts";
 import { JwtVerifier } from "./server/identity/jwt.ts";
 import { readJwtIssuers } from "./server/identity/jwt-issuers.ts";
-import { ConcurrencyLimit, FailedLogins } from "./server/limits.ts";
+import { ConcurrencyLimit, type ConcurrencyOptions, FailedLogins } from "./server/limits.ts";
 import { isLoopback, type ListenAddress, parseListenAddress } from "./server/listener.ts";
 import { Metrics } from "./server/metrics.ts";
 import { SlotsServer } from "./server/slots-server.ts";
@@ -49,35 +49,22 @@ const PROGRESS_MS = 5_000;
 const STOP_GRACE_MS = 4_000;
 const PRUNE_EVERY_MS = 10 * 60 * 1000;
 
+/** What a worker is given by the process that started it. */
+export interface WorkerRole {
+  /** To the writer of the store, which the workers share. */
+  readonly writer: Pipe;
+}
+
 /** Puts the parts together and starts them. The only place that knows all of them. */
-export async function serve(settings: Settings, log: Logger): Promise<RunningServer> {
+export async function serve(settings: Settings, log: Logger, role?: WorkerRole): Promise<RunningServer> {
   const listen = checkedListenAddress(settings);
-  const dataDir = resolve(settings["data-dir"]);
-  makeDataDir(dataDir);
-  const keyring = new Keyring(await loadMasterKeys(providers(settings, dataDir, log)));
-  const inspection = settings.engine === "memory" ? undefined : inspectStore(dataDir);
-  if (inspection !== undefined) {
-    for (const keyId of keyring.admit(inspection.storeId, inspection.masterKeys)) {
-      log.warn({ keyId }, "a master key of the store is not loaded; what it still wraps can't be read");
-    }
-  }
   // TLS and issuers first: a mistake in them must not find a store made already.
   let strangers: RefusalCounter | undefined;
   const tls = tlsOf(settings, log, (peer) => strangers?.refused(peer, "UNAUTHENTICATED"));
   const jwt = jwtOf(settings, log);
 
-  const storage = await storageOf(settings, dataDir, log);
   const now = Date.now;
-  const storeKeys = await introduceKeys(storage, keyring, now());
-  if (settings["new-epoch"]) log.info({ epoch: await storage.newEpoch() }, "a new epoch began");
-  const tokenFile = await makeAdminToken(storage, dataDir, now());
-  if (tokenFile !== undefined) {
-    log.info(
-      `made ${join(dataDir, "master.key")} and ${tokenFile}: for production move both off this machine's data ` +
-        "directory (see docs/operating.md), and start with --master-key-file or --master-key-credential",
-    );
-  }
-
+  const { dataDir, storage, keyring, storeKeys } = await openStore(settings, log, role?.writer);
   const metrics = new Metrics(storage);
   const authenticator = new Authenticator({ storage, now, ...(jwt === undefined ? {} : { jwt }) });
   const opened = new OpenedSecrets({ storage, keyring, maxBytes: settings["cache-bytes"] });
@@ -139,7 +126,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
     }),
     calls: limit(settings["max-calls-per-identity"], "TOO_MANY_CALLS"),
     watches: limit(settings["max-watches-per-identity"], "TOO_MANY_WATCHES"),
-    connections: limit(settings["max-connections-per-address"], "TOO_MANY_CALLS"),
+    connections: limit(settings["max-connections-per-address"], "TOO_MANY_CONNECTIONS"),
     features: tls === undefined ? [] : ["tls"],
     maxStreamsPerConnection: settings["max-streams-per-connection"],
     maxMessageBytes: settings["max-message-bytes"],
@@ -149,8 +136,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
       log.error({ rpc, error: messageOf(error), stack: stackOf(error) }, "internal error"),
     onConnectionRefused: (address) => metrics.connectionRefused(address),
   });
-  const pruning = setInterval(() => void prune(storage, settings, log), PRUNE_EVERY_MS);
-  pruning.unref();
+  const stopPruning = role === undefined ? pruneNowAndThen(storage, settings, log) : () => {};
   const metricsServer = await metrics.listen(settings["metrics-listen"]);
   const address = await server.start().catch((error: NodeJS.ErrnoException) => {
     throw new StartError(
@@ -165,7 +151,7 @@ export async function serve(settings: Settings, log: Logger): Promise<RunningSer
       jwt?.reload();
     },
     stop: async () => {
-      clearInterval(pruning);
+      stopPruning();
       metricsServer?.close();
       await server.stop(STOP_GRACE_MS);
       core.close();
@@ -189,58 +175,6 @@ function checkedListenAddress(settings: Settings): ListenAddress {
     );
   }
   return address;
-}
-
-async function storageOf(settings: Settings, dataDir: string, log: Logger): Promise<Storage> {
-  if (settings.engine === "memory") return openMemoryStorage();
-  return openSqliteStorage({
-    dataDir,
-    maxWaiting: settings["write-queue"],
-    onEvent: (event) => log.info(event, "store"),
-    onFatal: (reason) => endInDoubt("the store", reason),
-  });
-}
-
-/** A flush that failed leaves unknown what is on the disk: nothing may be answered any more (D5). */
-function endInDoubt(what: string, cause: unknown): never {
-  process.stderr.write(
-    `slots: ${what} could not be flushed to disk (${messageOf(cause)}); ending, restart to recover\n`,
-  );
-  process.exit(FAILED_FLUSH_EXIT_CODE);
-}
-
-function makeDataDir(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    if (!statSync(dataDir).isDirectory()) throw new Error("is not a directory");
-  } catch (error) {
-    throw new StartError(`--data-dir: can't use ${dataDir}: ${messageOf(error)}`);
-  }
-}
-
-function providers(settings: Settings, dataDir: string, log: Logger): readonly MasterKeyProvider[] {
-  const given: MasterKeyProvider[] = [];
-  const {
-    "master-key-file": file,
-    "master-key-env": variable,
-    "master-key-credential": credential,
-  } = settings;
-  if (file !== undefined) given.push(fileProvider(resolve(file)));
-  if (variable !== undefined) given.push(environmentProvider(variable));
-  if (credential !== undefined) given.push(systemdProvider(credential));
-  if (given.length > 0) return given;
-  const standard = join(dataDir, "master.key");
-  if (!existsSync(standard)) {
-    if (existsSync(join(dataDir, "store.db"))) {
-      throw new StartError(
-        `${standard} is missing and the store in ${dataDir} can't be opened without it: put it back, or say where ` +
-          "it is with --master-key-file, --master-key-env or --master-key-credential",
-      );
-    }
-    createMasterKeyFile(standard);
-    log.debug({ file: standard }, "made a master key");
-  }
-  return [fileProvider(standard)];
 }
 
 function tlsOf(settings: Settings, log: Logger, onRefused: (peer: string) => void): Tls | undefined {
@@ -283,17 +217,8 @@ function jwtOf(settings: Settings, log: Logger): JwtVerifier | undefined {
   }
 }
 
-function limit(max: number, reason: "TOO_MANY_CALLS" | "TOO_MANY_WATCHES"): ConcurrencyLimit {
+function limit(max: number, reason: ConcurrencyOptions["reason"]): ConcurrencyLimit {
   return new ConcurrencyLimit({ max, reason, retryAfterMs: 1000 });
-}
-
-async function prune(storage: Storage, settings: Settings, log: Logger): Promise<void> {
-  const now = Date.now();
-  try {
-    await storage.prune(now - settings["change-retention-hours"] * 3_600_000, now);
-  } catch (error) {
-    log.warn({ cause: messageOf(error) }, "old change records could not be pruned; it is tried again");
-  }
 }
 
 function messageOf(error: unknown): string | undefined {

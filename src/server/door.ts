@@ -16,6 +16,8 @@ export interface DoorOptions {
   readonly failedLogins: FailedLogins;
   readonly calls: ConcurrencyLimit;
   readonly watches: ConcurrencyLimit;
+  /** Whether the peer's connection is one too many of its address. */
+  readonly isCrowded: (peer: string) => boolean;
   /** The identity of a call's client certificate, where TLS asks for one. */
   readonly clientCertificate: (raw: RawCall) => ClientCertificate | undefined;
 }
@@ -31,6 +33,7 @@ export class Door {
 
   enter(call: ServerCall): Call | Promise<Call> {
     const peer = call.raw.getPeer();
+    if (this.#options.isCrowded(peer)) throw tooManyConnections();
     try {
       const head = this.#options.opened.sync();
       const identity = this.#identify(call, head);
@@ -83,6 +86,16 @@ export class Door {
     failedLogins.failed(address);
     throw error;
   }
+}
+
+function tooManyConnections(): SlotsError {
+  return new SlotsError(
+    "TOO_MANY_CONNECTIONS",
+    "too many connections from this address; use those that are open",
+    {
+      retryAfterMs: 1000,
+    },
+  );
 }
 
 /** What follows `Bearer `; undefined when there is no authorization at all. Anything else is no identity. */

@@ -95,7 +95,7 @@ export class FailedLogins {
 
 export interface ConcurrencyOptions {
   readonly max: number;
-  readonly reason: Extract<Reason, "TOO_MANY_CALLS" | "TOO_MANY_WATCHES">;
+  readonly reason: Extract<Reason, "TOO_MANY_CALLS" | "TOO_MANY_WATCHES" | "TOO_MANY_CONNECTIONS">;
   /** Said to who is refused, milliseconds. */
   readonly retryAfterMs: number;
 }

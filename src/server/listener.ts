@@ -1,6 +1,6 @@
 import { chmod, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { addressGroup, type ConcurrencyLimit } from "./limits.ts";
+import { addressGroup, ConcurrencyLimit } from "./limits.ts";
 
 /** Where to listen. */
 export type ListenAddress =
@@ -34,11 +34,23 @@ export interface ListenerOptions {
   readonly refused: (address: string) => void;
 }
 
+/** Connections over its bound that one address may have at once, to be told so; what is over that is cut at once. */
+const TOLD_AT_ONCE = 16;
+/** Time for such a connection to make its call and hear why it is refused, milliseconds. */
+const FAREWELL_MS = 2_000;
+
 /** Accepts connections itself, so that how many one address holds is bounded before any of them costs much. */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Peers that are over their address's bound, in grpc-js's words. */
+  readonly #crowded = new Set<string>();
+  readonly #told = new ConcurrencyLimit({
+    max: TOLD_AT_ONCE,
+    reason: "TOO_MANY_CONNECTIONS",
+    retryAfterMs: 0,
+  });
   #drained: (() => void) | undefined;
 
   constructor(options: ListenerOptions) {
@@ -65,6 +77,11 @@ export class Listener {
     }
     await chmod(address.path, 0o600);
     return `unix:${address.path}`;
+  }
+
+  /** Whether the connection of that peer (grpc-js's `getPeer`) is one too many of its address. */
+  isCrowded(peer: string): boolean {
+    return this.#crowded.size > 0 && this.#crowded.has(peer);
   }
 
   /** Stops to accept; connections go on. */
@@ -99,10 +116,12 @@ export class Listener {
 
   #accept(socket: Socket): void {
     const address = socket.remoteAddress ?? "unix";
-    const leave = this.#options.connections.tryEnter(addressGroup(address));
+    const group = addressGroup(address);
+    const place = this.#options.connections.tryEnter(group);
+    if (place === undefined) this.#options.refused(address);
+    const leave = place ?? this.#admitToTell(socket, group);
     if (leave === undefined) {
       socket.destroy();
-      this.#options.refused(address);
       return;
     }
     this.#sockets.add(socket);
@@ -114,6 +133,22 @@ export class Listener {
     // Without a listener a reset connection would end the process.
     socket.on("error", () => {});
     this.#options.accept(socket);
+  }
+
+  /** Lets a connection in for a moment, so that its caller hears RESOURCE_EXHAUSTED and when to come again. */
+  #admitToTell(socket: Socket, group: string): (() => void) | undefined {
+    // All connections of a Unix socket are one peer to grpc-js.
+    if (socket.remoteAddress === undefined) return undefined;
+    const leave = this.#told.tryEnter(group);
+    if (leave === undefined) return undefined;
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    this.#crowded.add(peer);
+    const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
+    return () => {
+      clearTimeout(timer);
+      this.#crowded.delete(peer);
+      leave();
+    };
   }
 }
 

@@ -67,6 +67,7 @@ export class SlotsServer {
       failedLogins: options.failedLogins,
       calls: options.calls,
       watches: options.watches,
+      isCrowded: (peer) => this.#listener.isCrowded(peer),
       clientCertificate: (raw): ClientCertificate | undefined => tls?.clientCertificate(raw as CertifiedCall),
     });
     this.#server = new Server({
