@@ -1,4 +1,10 @@
-import { Client as Channel, type ChannelOptions, credentials, Metadata } from "@grpc/grpc-js";
+import {
+  Client as Channel,
+  type ChannelOptions,
+  connectivityState,
+  credentials,
+  Metadata,
+} from "@grpc/grpc-js";
 import { type Address, parseAddress } from "./address.ts";
 import { asSlotsError, invalidArgument, SlotsError } from "./errors.ts";
 import type { ConnectOptions, Warn } from "./options.ts";
@@ -11,7 +17,7 @@ const TLS_CHECK_MS = 10_000;
 const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 10_000,
-  // The channel's own backoff must not add to ours.
+  // The channel's own backoff must not add to ours: see channel().
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1000,
   "grpc.use_local_subchannel_pool": 1,
@@ -19,6 +25,10 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.enable_retries": 0,
   "grpc.primary_user_agent": `secretslots-typescript/${VERSION}`,
 };
+
+function isDown(channel: Channel): boolean {
+  return channel.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE;
+}
 
 /** One channel and what proves who we are, both renewed as their files change. */
 export class Connection {
@@ -28,7 +38,7 @@ export class Connection {
   readonly #token: TokenSource | undefined;
   readonly #tls: (() => Promise<TlsMaterial>) | undefined;
   #channel: Channel | undefined;
-  #fingerprint = "";
+  #material: TlsMaterial | undefined;
   #checkedAt = Number.NEGATIVE_INFINITY;
   readonly #running = new Set<() => void>();
   #closed = false;
@@ -51,16 +61,20 @@ export class Connection {
     }
   }
 
-  /** The channel to call on; `fresh` looks at the TLS files however lately that was done. */
+  /**
+   * The channel to call on. `fresh` is for a new stream or another attempt: it looks at the TLS files however lately
+   * that was done, and dials at once instead of waiting for the channel's own backoff.
+   */
   async channel(fresh: boolean): Promise<Channel> {
     const due = fresh || performance.now() - this.#checkedAt > TLS_CHECK_MS;
     const material = this.#tls && (due || !this.#channel) ? await this.#loadTls(this.#tls) : undefined;
     if (this.#closed) throw new SlotsError("CANCELLED", "the client is closed", { reason: "CLIENT_CLOSED" });
-    if (this.#channel === undefined || (material && material.fingerprint !== this.#fingerprint)) {
+    const renewed = material !== undefined && material.fingerprint !== this.#material?.fingerprint;
+    if (this.#channel === undefined || renewed || (fresh && isDown(this.#channel))) {
       // Closing lets calls that are running finish on the old channel.
       this.#channel?.close();
-      this.#channel = this.#dial(material);
-      this.#fingerprint = material?.fingerprint ?? "";
+      this.#material = material ?? this.#material;
+      this.#channel = this.#dial(this.#material);
     }
     return this.#channel;
   }

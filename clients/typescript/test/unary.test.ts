@@ -103,6 +103,20 @@ describe("a unary call", () => {
     expect(calls).toBe(2);
   });
 
+  it("reaches a server that was down at the second attempt, however often it failed before", async () => {
+    const address = `unix:${join(folder, "socket")}`;
+    const caller = client({ address, maxAttempts: 2, timeoutMs: 20_000 });
+    for (let i = 0; i < 5; i++)
+      await expect(caller.getSecret("s")).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const late = await ScriptedServer.start(address);
+    late.answers.set("getSecret", () => found);
+    try {
+      expect((await caller.getSecret("s")).slot).toBe(5n);
+    } finally {
+      late.stop();
+    }
+  });
+
   it("ends at the deadline", async () => {
     server.answers.set("getSecret", () => new Promise(() => {}));
     await expect(client({ timeoutMs: 50 }).getSecret("s")).rejects.toMatchObject({
