@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { FileAuditLog } from "./audit/file-audit-log.ts";
 import { RefusalCounter } from "./audit/refusal-counter.ts";
@@ -9,18 +9,10 @@ import { auditedUpTo, completeAudit } from "./core/complete-audit.ts";
 import { Core } from "./core/core.ts";
 import { KeyManager } from "./core/master-keys.ts";
 import { OpenedSecrets } from "./core/opened-secrets.ts";
-import { Keyring } from "./crypto/keyring.ts";
-import { createMasterKeyFile } from "./crypto/master-key-file.ts";
-import {
-  environmentProvider,
-  fileProvider,
-  loadMasterKeys,
-  type MasterKeyProvider,
-  systemdProvider,
-} from "./crypto/master-key-providers.ts";
 import { RequestDigester } from "./crypto/request-digest.ts";
-import { introduceKeys, makeAdminToken } from "./first-start.ts";
 import type { Logger } from "./log.ts";
+import { messageOf } from "./message-of.ts";
+import { endInDoubt, openStore, pruneNowAndThen } from "./open-store.ts";
 import { JwtVerifier } from "./server/identity/jwt.ts";
 import { readJwtIssuers } from "./server/identity/jwt-issuers.ts";
 import { ConcurrencyLimit, type ConcurrencyOptions, FailedLogins } from "./server/limits.ts";
@@ -29,10 +21,7 @@ import { Metrics } from "./server/metrics.ts";
 import { SlotsServer } from "./server/slots-server.ts";
 import { createTls, type Tls } from "./server/tls/tls.ts";
 import { type Settings, StartError } from "./settings.ts";
-import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
-import { inspectStore } from "./storage/sqlite/inspect.ts";
-import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
-import type { Storage } from "./storage/storage.ts";
+import type { Pipe } from "./storage/sqlite/remote-channel.ts";
 import { VERSION } from "./version.ts";
 
 /** A server that runs. */
@@ -47,7 +36,6 @@ export interface RunningServer {
 
 const PROGRESS_MS = 5_000;
 const STOP_GRACE_MS = 4_000;
-const PRUNE_EVERY_MS = 10 * 60 * 1000;
 
 /** What a worker is given by the process that started it. */
 export interface WorkerRole {
@@ -219,10 +207,6 @@ function jwtOf(settings: Settings, log: Logger): JwtVerifier | undefined {
 
 function limit(max: number, reason: ConcurrencyOptions["reason"]): ConcurrencyLimit {
   return new ConcurrencyLimit({ max, reason, retryAfterMs: 1000 });
-}
-
-function messageOf(error: unknown): string | undefined {
-  return error === undefined ? undefined : error instanceof Error ? error.message : String(error);
 }
 
 function stackOf(error: unknown): string | undefined {

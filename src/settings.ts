@@ -27,6 +27,11 @@ export const SETTINGS = {
     value: "ADDRESS",
     help: "HOST:PORT (port 0 takes a free one) or unix:PATH",
   },
+  workers: {
+    schema: z.union([z.literal("auto"), count(256, 1)]).default(1),
+    value: "N",
+    help: "processes that serve, or auto for one a core; they share one writer",
+  },
   "new-epoch": {
     schema: flag.default(false),
     help: "begin a new epoch: needed once after a copy or restore of the files",

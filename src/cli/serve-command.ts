@@ -1,11 +1,14 @@
+import cluster from "node:cluster";
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { createLogger } from "../log.ts";
+import { createLogger, type Logger } from "../log.ts";
+import type { RunningServer } from "../serve.ts";
 import {
   readSettings,
   SETTINGS,
   type SettingName,
   type SettingSources,
+  type Settings,
   StartError,
   variableOf,
 } from "../settings.ts";
@@ -44,10 +47,12 @@ export function addServeCommand(program: Command): void {
 async function run(options: Record<string, unknown>): Promise<void> {
   const settings = readSettings(sourcesOf(options));
   const log = createLogger(settings["log-level"]);
+  // Whatever this process makes is its owner's alone.
+  process.umask(0o077);
   // Loaded only now, so that a mistake in a setting is told without waiting for the database to load.
-  const { serve } = await import("../serve.ts");
-  const server = await serve(settings, log);
-  process.stdout.write(`listening on ${server.address}\n`);
+  const server = await start(settings, log);
+  // Workers are told apart by their parent, which is the one that says so.
+  if (!cluster.isWorker) process.stdout.write(`listening on ${server.address}\n`);
 
   process.on("SIGHUP", () => server.reload());
   let stopping = false;
@@ -65,6 +70,14 @@ async function run(options: Record<string, unknown>): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+async function start(settings: Settings, log: Logger): Promise<RunningServer> {
+  const { serveAsWorker, serveWithWorkers, workerCount } = await import("../workers.ts");
+  if (cluster.isWorker) return serveAsWorker(settings, log);
+  if (workerCount(settings) > 1) return serveWithWorkers(settings, log);
+  const { serve } = await import("../serve.ts");
+  return serve(settings, log);
 }
 
 function sourcesOf(options: Record<string, unknown>): SettingSources {

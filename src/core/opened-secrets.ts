@@ -180,6 +180,7 @@ export class OpenedSecrets {
   #apply(head: Head): void {
     const changed = head.epoch === this.#epoch ? this.#namesChangedSince(this.#applied) : "all";
     if (changed === "all") {
+      this.#followPrimaryKey();
       this.#entries.clear();
       this.#bytes = 0;
     } else {
@@ -193,13 +194,22 @@ export class OpenedSecrets {
     this.#listener(rightsMoved ? "all" : changed);
   }
 
+  /** What is sealed from now on is wrapped by the key that another process made the primary, if it is loaded here. */
+  #followPrimaryKey(): void {
+    const primary = this.#storage.masterKeys().find((key) => key.primary);
+    if (primary !== undefined && this.#keyring.has(primary.keyId)) this.#keyring.setPrimary(primary.keyId);
+  }
+
   #namesChangedSince(revision: Revision): ChangedNames {
     const names = new Set<string>();
     let after = revision;
     for (let seen = 0; seen < MOST_CHANGES_APPLIED; ) {
       const page = this.#storage.changesAfter(after, CHANGES_A_PAGE);
       if (page.floor > after) return "all";
-      for (const change of page.changes) if (change.name !== undefined) names.add(change.name);
+      for (const change of page.changes) {
+        if (change.name !== undefined) names.add(change.name);
+        else if (change.kind === "primary-key-set") this.#followPrimaryKey();
+      }
       const last = page.changes.at(-1);
       if (last === undefined || page.changes.length < CHANGES_A_PAGE) return names;
       after = last.revision;

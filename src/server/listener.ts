@@ -1,3 +1,4 @@
+import cluster from "node:cluster";
 import { chmod, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { addressGroup, ConcurrencyLimit } from "./limits.ts";
@@ -67,7 +68,8 @@ export class Listener {
       const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
       return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
     }
-    await removeStaleSocket(address.path);
+    // Of workers the first makes the socket for all; who started them has looked already.
+    if (!cluster.isWorker) await removeStaleSocket(address.path);
     // The file must never be there with other rights, not even for a moment.
     const mask = process.umask(0o177);
     try {
@@ -153,7 +155,7 @@ export class Listener {
 }
 
 /** A socket that nobody answers on is left over from a process that was killed. */
-async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string): Promise<void> {
   const state = await new Promise<"live" | "stale" | "none">((resolve) => {
     const probe = connect(path);
     probe.once("connect", () => {
