@@ -18,6 +18,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
     "gen/ts",
     "src/offline",
     "src/serve.ts",
+    "src/workers.ts",
     "src/settings.ts",
     "src/log.ts",
     "src/version.ts",
