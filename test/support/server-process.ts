@@ -98,6 +98,12 @@ export class ServerProcess {
   }
 }
 
+/** A test file that ends early must not leave servers behind. */
+const living = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of living) child.kill("SIGKILL");
+});
+
 function launch(dataDir: string, { listen, args = [], env = {}, under = [] }: ServerOptions) {
   const command = [
     ...under,
@@ -117,6 +123,8 @@ function launch(dataDir: string, { listen, args = [], env = {}, under = [] }: Se
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  living.add(child);
+  child.once("exit", () => living.delete(child));
   const output = { text: "" };
   const collect = (chunk: Buffer) => {
     output.text += chunk.toString();
