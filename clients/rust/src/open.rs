@@ -90,6 +90,7 @@ fn restore(mut snapshot: Snapshot, view: View, shared: &Shared, machine: &mut Ma
     machine.restore(&snapshot.states, snapshot.position, token);
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Opened {
     FromServer,
     FromCache,
@@ -112,11 +113,13 @@ async fn wait(
             return Ok(Opened::FromServer);
         }
         let from_cache = cached && !now.made;
-        if from_cache && (now.unavailable || patience.elapsed() > Duration::ZERO) {
+        if from_cache && (now.unavailable || Instant::now() >= patience) {
             return Ok(Opened::FromCache);
         }
         tokio::select! {
-            _ = contact.changed() => {}
+            changed = contact.changed() => if changed.is_err() {
+                return Err(Error::new(Code::Cancelled, "", "the set was closed while it was opened"));
+            },
             () = sleep_until(patience), if from_cache => {}
             () = sleep_until(deadline) => {
                 return if from_cache { Ok(Opened::FromCache) } else { Err(timed_out(shared, &now)) };
@@ -149,3 +152,7 @@ fn timed_out(shared: &Shared, contact: &Contact) -> Error {
     let message = format!("no value in time for {}", each.join(", "));
     Error::new(Code::DeadlineExceeded, reason::SECRETS_MISSING, message).with("missing", names.join(","))
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

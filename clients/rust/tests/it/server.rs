@@ -1,18 +1,18 @@
 //! A gRPC server whose answers the test gives.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use secretslots::v1::secret_service_server::{SecretService, SecretServiceServer};
 use secretslots::v1::watch_slots_response::Event;
 use secretslots::v1::{self};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
-use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream, UnixListenerStream};
 use tonic::transport::ServerTlsConfig;
 use tonic::{Request, Response, Status};
 
@@ -20,7 +20,8 @@ use crate::{BOUND, soon};
 
 /// Lives on a runtime of its own, so that dropping it cuts every connection, as SIGKILL does.
 pub struct Server {
-    pub address: SocketAddr,
+    /// As a client takes it.
+    pub address: String,
     pub watches: mpsc::UnboundedReceiver<Watch>,
     pub calls: Calls,
     runtime: Option<Runtime>,
@@ -97,65 +98,72 @@ fn bearer<T>(request: &Request<T>) -> String {
 }
 
 impl Server {
+    /// On a free port.
     pub fn start() -> Self {
-        Self::serve("127.0.0.1:0".parse().unwrap(), None)
+        Self::serve(None, None)
     }
 
     pub fn start_tls(tls: ServerTlsConfig) -> Self {
-        Self::serve("127.0.0.1:0".parse().unwrap(), Some(tls))
+        Self::serve(None, Some(tls))
     }
 
-    /// A server where an earlier one was.
-    pub fn start_at(address: SocketAddr) -> Self {
-        Self::serve(address, None)
+    /// On a unix socket, where a server can come back after it was killed and nobody else can.
+    pub fn start_at(socket: &Path) -> Self {
+        Self::serve(Some(socket.to_owned()), None)
     }
 
-    fn serve(address: SocketAddr, tls: Option<ServerTlsConfig>) -> Self {
+    fn serve(socket: Option<PathBuf>, tls: Option<ServerTlsConfig>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (arrivals, watches) = mpsc::unbounded_channel();
         let calls = Calls::default();
         let service = SecretServiceServer::new(Scripted { arrivals, calls: calls.clone() });
-        let (bound, address_of) = std::sync::mpsc::channel();
+        let (bound, address) = std::sync::mpsc::channel();
         runtime.spawn(async move {
-            let listener = bind(address).await;
-            bound.send(listener.local_addr().unwrap()).unwrap();
             let mut server = tonic::transport::Server::builder();
             if let Some(tls) = tls {
                 server = server.tls_config(tls).unwrap();
             }
-            server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+            let router = server.add_service(service);
+            if let Some(socket) = socket {
+                // What a killed server leaves behind.
+                let _ = std::fs::remove_file(&socket);
+                let listener = UnixListener::bind(&socket).unwrap();
+                bound.send(format!("unix:{}", socket.display())).unwrap();
+                router.serve_with_incoming(UnixListenerStream::new(listener)).await.unwrap();
+            } else {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                bound.send(listener.local_addr().unwrap().to_string()).unwrap();
+                router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+            }
         });
-        let address = address_of.recv_timeout(BOUND).unwrap();
+        let address = address.recv_timeout(BOUND).unwrap();
         Self { address, watches, calls, runtime: Some(runtime) }
+    }
+
+    pub fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
     }
 
     pub async fn watch(&mut self) -> Watch {
         soon(self.watches.recv()).await.expect("the server runs")
     }
 
-    /// Cuts every connection. Gives the address for a server that comes later.
-    pub fn kill(self) -> SocketAddr {
-        self.address
+    /// Cuts every connection; it is gone when this returns.
+    pub fn kill(mut self) {
+        self.end();
     }
-}
 
-/// The port of a killed server is free a moment later.
-async fn bind(address: SocketAddr) -> TcpListener {
-    let begun = std::time::Instant::now();
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(error) => assert!(begun.elapsed() < BOUND, "{error}"),
+    fn end(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A runtime may not be waited for on another one's thread.
+            std::thread::spawn(|| runtime.shutdown_timeout(BOUND)).join().unwrap();
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.end();
     }
 }
 

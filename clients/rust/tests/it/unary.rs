@@ -1,5 +1,7 @@
 //! Unary calls: what is retried, for how long, and with which token.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secretslots::{Client, Code, ConnectOptions, Mutation, PutSlot, Token, reason};
@@ -10,7 +12,7 @@ use crate::server::{Server, crc32c};
 use crate::soon;
 
 fn client(server: &Server) -> Client {
-    Client::connect(ConnectOptions::new(server.address.to_string()).timeout(Duration::from_secs(15))).unwrap()
+    Client::connect(ConnectOptions::new(&server.address).timeout(Duration::from_secs(15))).unwrap()
 }
 
 #[tokio::test]
@@ -81,31 +83,52 @@ async fn the_servers_reason_and_metadata_come_through() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_read_again_and_tried_once_if_it_changed() {
+async fn a_refused_token_is_asked_for_again_and_tried_once_if_it_changed() {
+    let server = Server::start();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let ask = move || {
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        async move { Ok::<_, std::io::Error>(format!("t{}", n.min(3))) }
+    };
+    let client = Client::connect(ConnectOptions::new(&server.address).token(Token::callback(ask))).unwrap();
+    server.calls.fail([Status::unauthenticated("no")]);
+    soon(client.get_secret("a")).await.unwrap();
+    assert_eq!(server.calls.bearers(), ["Bearer t0", "Bearer t1"]);
+
+    server.calls.fail([Status::unauthenticated("no"), Status::unauthenticated("no")]);
+    assert_eq!(soon(client.get_secret("a")).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(server.calls.bearers()[2..], ["Bearer t2", "Bearer t3"]);
+
+    server.calls.fail([Status::unauthenticated("no")]);
+    soon(client.get_secret("a")).await.unwrap_err();
+    assert_eq!(server.calls.bearers().len(), 5, "the same token is not tried twice");
+}
+
+#[tokio::test]
+async fn a_token_file_is_followed_and_its_last_good_content_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    std::fs::write(&path, "old").unwrap();
+    std::fs::write(&path, " old\n").unwrap();
     let server = Server::start();
-    let options = ConnectOptions::new(server.address.to_string()).token(Token::file(&path));
+    let options = ConnectOptions::new(&server.address).token(Token::file(&path));
     let client = Client::connect(options).unwrap();
     soon(client.get_secret("a")).await.unwrap();
+    assert_eq!(server.calls.bearers(), ["Bearer old"]);
     std::fs::write(&path, "new").unwrap();
-    server.calls.fail([Status::unauthenticated("no")]);
-    soon(client.get_secret("a")).await.unwrap();
-    server.calls.fail([Status::unauthenticated("no")]);
-    assert_eq!(soon(client.get_secret("a")).await.unwrap_err().code(), Code::Unauthenticated);
-    let last = server.calls.bearers();
-    assert_eq!(last[0], "Bearer old");
-    assert_eq!(last[last.len() - 2..], ["Bearer new", "Bearer new"]);
-
+    while server.calls.bearers().last().unwrap() != "Bearer new" {
+        soon(client.get_secret("a")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     std::fs::remove_file(&path).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     soon(client.get_secret("a")).await.expect("the last good token is used");
 }
 
 #[tokio::test]
 async fn a_token_that_was_never_readable_is_unauthenticated() {
     let server = Server::start();
-    let of = |token| Client::connect(ConnectOptions::new(server.address.to_string()).token(token)).unwrap();
+    let of = |token| Client::connect(ConnectOptions::new(&server.address).token(token)).unwrap();
     for token in [
         Token::file("/nonexistent/token"),
         Token::value("  "),
