@@ -1,7 +1,8 @@
 import type { Command } from "commander";
-import type { ChangeOptions } from "../../clients/typescript/src/index.ts";
+import type { ChangeOptions, SlotChangeResult } from "../../clients/typescript/src/index.ts";
 import { collect, parseNumber, parsePair } from "./arguments.ts";
 import { CliError, EXIT, usageError } from "./exit-codes.ts";
+import type { Output } from "./output.ts";
 import { online } from "./session.ts";
 
 interface ConditionFlags {
@@ -25,10 +26,6 @@ const SLOT_VERBS = {
     description: "Take a slot out of use until it is enabled again: the fast way back from a bad rotation.",
   },
   enable: { call: "enableSlot", description: "Put a disabled or staged slot into use." },
-  destroy: {
-    call: "destroySlot",
-    description: "Remove a slot's value for good; its number stays known. Backups may still hold the value.",
-  },
 } as const;
 
 export function addSlotChanges(program: Command): void {
@@ -36,38 +33,58 @@ export function addSlotChanges(program: Command): void {
     const command = program.command(`${verb} <NAME> <SLOT>`).description(description);
     addConditions(command).addHelpText("after", `\nExample:\n  slots ${verb} app/db 5`);
     online<[string, string], ConditionFlags>(command, async ({ client, out }, [name, number], flags) => {
-      const slot = parseNumber(number, "SLOT");
-      const result = await client[call](name, slot, conditions(flags));
-      out.result({ name, ...result }, () => {
-        out.line(`${name}: slot ${slot} is ${result.slot.state.toLowerCase()}, revision ${result.revision}`);
-      });
+      showSlot(out, name, await client[call](name, parseNumber(number, "SLOT"), conditions(flags)));
     });
   }
+  const destroy = program
+    .command("destroy <NAME> <SLOT>")
+    .description("Remove a slot's value for good; its number stays known. Backups may still hold the value.");
+  addConditions(addYes(destroy)).addHelpText("after", "\nExample:\n  slots destroy app/db 5");
+  online<[string, string], ConditionFlags & YesFlag>(
+    destroy,
+    async ({ client, out }, [name, number], flags) => {
+      const slot = parseNumber(number, "SLOT");
+      if (!flags.yes) await confirm(`Destroy the value in slot ${slot} of '${name}'`, name);
+      showSlot(out, name, await client.destroySlot(name, slot, conditions(flags)));
+    },
+  );
+}
+
+function showSlot(out: Output, name: string, result: SlotChangeResult): void {
+  const { slot, revision } = result;
+  out.result({ name, ...result }, () => {
+    out.line(`${name}: slot ${slot.slot} is ${slot.state.toLowerCase()}, revision ${revision}`);
+  });
 }
 
 export function addDelete(program: Command): void {
   const command = program
     .command("delete <NAME>")
-    .description("Remove a secret and all its slots for good.")
-    .option("--yes", "do not ask; needed where there is no terminal to ask at");
-  addConditions(command).addHelpText("after", "\nExample:\n  slots delete app/old --yes");
-  online<[string], ConditionFlags & { readonly yes?: boolean }>(
-    command,
-    async ({ client, out }, [name], flags) => {
-      if (!flags.yes) await confirm(name);
-      const result = await client.deleteSecret(name, conditions(flags));
-      out.result({ name, ...result }, () => out.line(`${name}: deleted, revision ${result.revision}`));
-    },
-  );
+    .description("Remove a secret and all its slots for good. Backups may still hold its values.");
+  addConditions(addYes(command)).addHelpText("after", "\nExample:\n  slots delete app/old");
+  online<[string], ConditionFlags & YesFlag>(command, async ({ client, out }, [name], flags) => {
+    if (!flags.yes) await confirm(`Delete '${name}' and all its slots`, name);
+    const result = await client.deleteSecret(name, conditions(flags));
+    out.result({ name, ...result }, () => out.line(`${name}: deleted, revision ${result.revision}`));
+  });
 }
 
-async function confirm(name: string): Promise<void> {
-  if (!process.stdin.isTTY) throw usageError(`deleting '${name}' can't be undone: say --yes`);
+interface YesFlag {
+  readonly yes?: boolean;
+}
+
+function addYes(command: Command): Command {
+  return command.option("--yes", "do not ask; without a terminal nobody is asked");
+}
+
+/** What can't be undone is asked for once more, where there is a person to ask. */
+async function confirm(what: string, name: string): Promise<void> {
+  if (!process.stdin.isTTY) return;
   const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`Delete '${name}' and all its slots? Type the name to go on: `);
+  const answer = await terminal.question(`${what}? It can't be undone. Type the name to go on: `);
   terminal.close();
-  if (answer !== name) throw new CliError(EXIT.general, "cancelled; nothing was deleted");
+  if (answer !== name) throw new CliError(EXIT.general, "cancelled; nothing was changed");
 }
 
 interface UpdateFlags extends ConditionFlags {

@@ -9,10 +9,11 @@ import { PATIENT, Slots } from "./slots.ts";
 
 /** A command that says what it was given and every signal it gets; it ends on SIGTERM with 7. */
 const PROGRAM = `
-console.log("start", process.env.PW ?? "", process.env.EXTRA ?? "");
 process.on("SIGTERM", () => { console.log("term"); if (process.env.STUBBORN === undefined) process.exit(7); });
 for (const name of ["SIGHUP", "SIGUSR2"]) process.on(name, () => console.log(name, require("node:fs").readFileSync("pw", "utf8")));
 setInterval(() => {}, 1000);
+// Last: whoever reads it may send a signal at once.
+console.log("start", process.env.PW ?? "", process.env.EXTRA ?? "");
 `;
 
 describe("slots exec", PATIENT, () => {

@@ -62,6 +62,20 @@ describe.skipIf(!HAS_SCRIPT)("slots at a terminal", PATIENT, () => {
     expect((await slots.run(["get", "typed/none"])).status).toBe(3);
   });
 
+  it("asks before what can't be undone, and takes only the name for yes", async () => {
+    await wire.put("asked/db", 0n, "x");
+    for (const [answer, status] of [
+      ["yes", 1],
+      ["asked/db", 0],
+    ] as const) {
+      const run = atTerminal(["delete", "asked/db"]);
+      await waitFor("the question", () => run.shown().includes("Type the name"));
+      run.type(`${answer}\r`);
+      expect((await run.ended).status).toBe(status);
+      expect((await slots.run(["get", "asked/db"])).status).toBe(status === 0 ? 3 : 0);
+    }
+  });
+
   it("ends a printed value with a newline, and uses colours unless told not to", async () => {
     expect((await atTerminal(["get", "app/db"]).ended).shown).toBe("value\r\n");
     expect((await atTerminal(["describe", "app/db"]).ended).shown).toContain("\u001b[32m");

@@ -134,10 +134,10 @@ describe("slots put, get, at, watch, list, describe", PATIENT, () => {
     expect(lines.map((line) => JSON.parse(line).name)).toEqual(["list/a", "list/b"]);
   });
 
-  it("deletes only when told twice", async () => {
+  it("deletes", async () => {
     await wire.put("gone/db", 0n, "x");
-    expect((await slots.run(["delete", "gone/db"])).status).toBe(2);
-    await slots.ok(["delete", "gone/db", "--yes"]);
+    expect((await slots.run(["delete", "gone/db", "--etag", '"none"'])).status).toBe(6);
+    await slots.ok(["delete", "gone/db"]);
     expect((await slots.run(["get", "gone/db"])).status).toBe(3);
   });
 
