@@ -27,10 +27,6 @@ final class Replica {
   record Snapshot(
       String epoch, long revision, String resumeToken, Map<String, SecretState> states) {
     static final Snapshot EMPTY = new Snapshot("", 0, "", Map.of());
-
-    Snapshot withoutToken() {
-      return new Snapshot(epoch, revision, "", states);
-    }
   }
 
   /** What an event means for those who read and wait. */

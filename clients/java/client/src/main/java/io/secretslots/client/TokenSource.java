@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -50,13 +51,7 @@ interface TokenSource {
 
   private static SlotsException unreadable(String message, Throwable cause) {
     return new SlotsException(
-        Code.UNAUTHENTICATED,
-        "TOKEN_UNREADABLE",
-        message,
-        Map.of(),
-        java.util.List.of(),
-        null,
-        cause);
+        Code.UNAUTHENTICATED, "TOKEN_UNREADABLE", message, Map.of(), List.of(), null, cause);
   }
 
   /** A file that may change. When it can't be read, the last good content stays in use. */

@@ -4,8 +4,18 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.grpc.Server;
 import io.grpc.Status.Code;
+import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
+import io.grpc.netty.shaded.io.netty.channel.EventLoopGroup;
+import io.grpc.netty.shaded.io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.grpc.netty.shaded.io.netty.channel.epoll.Epoll;
+import io.grpc.netty.shaded.io.netty.channel.epoll.EpollIoHandler;
+import io.grpc.netty.shaded.io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.grpc.netty.shaded.io.netty.channel.unix.DomainSocketAddress;
+import io.secretslots.v1.SecretServiceGrpc;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -45,6 +55,28 @@ class ConnectionTest {
     for (String bad :
         List.of("", "host", "host:", ":1", "host:0", "host:65536", "h o:1", "::1:1", "unix:")) {
       refused(() -> Address.parse(bad));
+    }
+  }
+
+  @Test
+  void aUnixSocketIsDialled() throws Exception {
+    assumeTrue(Epoll.isAvailable(), "gRPC's unix sockets need Linux");
+    EventLoopGroup group = new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
+    Path socket = dir.resolve("s.sock");
+    Server server =
+        NettyServerBuilder.forAddress(new DomainSocketAddress(socket.toFile()))
+            .channelType(EpollServerDomainSocketChannel.class)
+            .bossEventLoopGroup(group)
+            .workerEventLoopGroup(group)
+            .addService(new SecretServiceGrpc.SecretServiceImplBase() {})
+            .build()
+            .start();
+    try (SlotsClient client = SlotsClient.connect("unix:" + socket, Credentials.token("t"))) {
+      SlotsException e = assertThrows(SlotsException.class, client::getServerInfo);
+      assertEquals(Code.UNIMPLEMENTED, e.code(), e.toString()); // said by the server
+    } finally {
+      server.shutdownNow();
+      group.shutdownGracefully();
     }
   }
 
