@@ -18,6 +18,7 @@ const PLACES: readonly (readonly [file: string, pattern: RegExp])[] = [
   ["clients/typescript/package.json", /("version": ")([^"]+)(")/],
   ["clients/typescript/src/version.ts", /(VERSION = ")([^"]+)(")/],
   ["clients/go/version.go", /(ClientVersion = ")([^"]+)(")/],
+  ["clients/go/go.mod", /(secretslots\/gen\/go v)([0-9.]+)(\s)/],
   ["gen/python/pyproject.toml", /(\nversion = ")([^"]+)(")/],
   ["clients/python/pyproject.toml", /(secretslots-stubs==)([0-9.]+)(")/],
   ["clients/python/src/secretslots/_version_number.py", /(VERSION = ")([^"]+)(")/],
