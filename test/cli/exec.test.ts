@@ -11,7 +11,7 @@ import { PATIENT, Slots } from "./slots.ts";
 const PROGRAM = `
 process.on("SIGTERM", () => { console.log("term"); if (process.env.STUBBORN === undefined) process.exit(7); });
 for (const name of ["SIGHUP", "SIGUSR2"]) process.on(name, () => console.log(name, require("node:fs").readFileSync("pw", "utf8")));
-setInterval(() => {}, 1000);
+setTimeout(() => {}, 300_000);
 // Last: whoever reads it may send a signal at once.
 console.log("start", process.env.PW ?? "", process.env.EXTRA ?? "");
 `;
@@ -64,7 +64,7 @@ describe("slots exec", PATIENT, () => {
   });
 
   it("restarts the command with the new value, by force when it does not end, and passes the end on", async () => {
-    const run = slots.start(["exec", "--secret", `PW=${name}`, "--grace", "1", "--", ...program()]);
+    const run = slots.start(["exec", "--secret", `PW=${name}`, "--grace", "60", "--", ...program()]);
     await waitFor("the start", () => run.stdout().includes("start first"));
     await wire.put(name, 1n, "second");
     await waitFor("the restart", () => run.stdout().includes("start second"));
@@ -88,7 +88,8 @@ describe("slots exec", PATIENT, () => {
       () => stubborn.stdout().lastIndexOf("term") > stubborn.stdout().indexOf("third"),
     );
     expect(stubborn.child.exitCode).toBeNull();
-    stubborn.child.kill("SIGKILL");
+    stubborn.child.kill("SIGINT");
+    expect((await stubborn.ended).status).toBe(128 + 2);
   });
 
   it("rewrites the file first and then sends the signal", async () => {

@@ -24,7 +24,7 @@ it(
     };
     try {
       await put(0n, "first");
-      writeFileSync(slots.path("wait.cjs"), "console.log('up'); setInterval(() => {}, 1000);");
+      writeFileSync(slots.path("wait.cjs"), "console.log('up'); setTimeout(() => {}, 300_000);");
       const watch = slots.start(["watch", "app/db"]);
       const exec = slots.start([
         "exec",
