@@ -5,7 +5,7 @@ import type { Call, Identity } from "../core/call.ts";
 import type { OpenedSecrets } from "../core/opened-secrets.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
-import { type ConcurrencyLimit, type FailedLogins, peerAddress } from "./limits.ts";
+import { type ConcurrencyLimit, type FailedLogins, LateRefusals, peerAddress } from "./limits.ts";
 import type { RawCall, ServerCall } from "./server-call.ts";
 import type { ClientCertificate } from "./tls/tls.ts";
 
@@ -26,6 +26,7 @@ export interface DoorOptions {
 export class Door {
   readonly #options: DoorOptions;
   readonly #leave = new WeakMap<ServerCall, () => void>();
+  readonly #late = new LateRefusals();
 
   constructor(options: DoorOptions) {
     this.#options = options;
@@ -76,13 +77,16 @@ export class Door {
     };
   }
 
-  /** Refuses, counts and records; who failed too often is told to wait, and learns nothing else. */
-  #turnAway(peer: string, error: unknown): never {
-    if (!(error instanceof SlotsError) || error.code !== "UNAUTHENTICATED") throw error;
+  /** Refuses, counts and records; who failed too often has to wait, and learns nothing else. */
+  #turnAway(peer: string, error: unknown): Promise<never> {
     const { failedLogins, strangers } = this.#options;
+    if (!(error instanceof SlotsError)) throw error;
+    const unseen = error.reason === "TOO_MANY_FAILED_LOGINS";
+    if (!unseen && error.code !== "UNAUTHENTICATED") throw error;
     const address = peerAddress(peer);
     strangers.refused(address, error.code);
-    failedLogins.check(address);
+    const tooMany = unseen ? error : failedLogins.refusal(address);
+    if (tooMany !== undefined) return this.#late.refuse(tooMany);
     failedLogins.failed(address);
     throw error;
   }

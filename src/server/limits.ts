@@ -61,13 +61,18 @@ export class FailedLogins {
     return this.#clean.size;
   }
 
-  /** Throws RESOURCE_EXHAUSTED, TOO_MANY_FAILED_LOGINS, with the time after which one more try is free. */
-  check(address: string): void {
+  /** RESOURCE_EXHAUSTED, TOO_MANY_FAILED_LOGINS, with the time after which one more try is free; or undefined. */
+  refusal(address: string): SlotsError | undefined {
     const wait = this.#owed(addressGroup(address)) + this.#each - this.#all;
-    if (wait <= 0) return;
-    throw new SlotsError("TOO_MANY_FAILED_LOGINS", "too many failed logins from this address", {
+    if (wait <= 0) return undefined;
+    return new SlotsError("TOO_MANY_FAILED_LOGINS", "too many failed logins from this address", {
       retryAfterMs: Math.ceil(wait),
     });
+  }
+
+  check(address: string): void {
+    const refusal = this.refusal(address);
+    if (refusal !== undefined) throw refusal;
   }
 
   failed(address: string): void {
@@ -90,6 +95,27 @@ export class FailedLogins {
       this.#clean.delete(oldest);
       return;
     }
+  }
+}
+
+/** Refusals that may be on their way at once, each about 10 kB with its call; what is over is refused at once. */
+const MOST_LATE = 4096;
+
+/**
+ * Makes who failed too often wait for each refusal, half a second on average: whoever tries again once it is
+ * answered makes two tries a second for each call it has on the way, and good callers find the server free. Spread
+ * out, since calls that came together would come together again.
+ */
+export class LateRefusals {
+  #waiting = 0;
+
+  async refuse(error: SlotsError): Promise<never> {
+    if (this.#waiting < MOST_LATE) {
+      this.#waiting += 1;
+      await new Promise((resolve) => setTimeout(resolve, 250 + Math.random() * 500));
+      this.#waiting -= 1;
+    }
+    throw error;
   }
 }
 
