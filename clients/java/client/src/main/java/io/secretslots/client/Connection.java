@@ -69,14 +69,21 @@ final class Connection implements AutoCloseable {
     }
   }
 
+  /** What a stream calls on: the files are read again. */
+  Ready forStream() {
+    return ready(tokens.get(true), channel(true));
+  }
+
   /**
-   * The channel and the token of one attempt.
+   * What a unary call calls on: the files are read again now and then.
    *
-   * @param fresh looks at the files however lately that was done
+   * @param retry whether an attempt failed UNAVAILABLE, as it does with a certificate that expired
    */
-  Ready ready(boolean fresh) {
-    String token = tokens.get(fresh);
-    Channel channel = channel(fresh);
+  Ready forCall(boolean retry) {
+    return ready(tokens.get(false), channel(retry));
+  }
+
+  private static Ready ready(String token, Channel channel) {
     if (token == null) {
       return new Ready(channel, null);
     }

@@ -24,7 +24,7 @@ final class Unary {
     Backoff backoff = new Backoff();
     boolean tokenReadAgain = false;
     for (int attempt = 1; ; ) {
-      Connection.Ready ready = connection.ready(false);
+      Connection.Ready ready = connection.forCall(attempt > 1);
       SlotsException error;
       try {
         CallOptions options =

@@ -135,7 +135,7 @@ final class WatchLoop implements Runnable {
     SlotsException run() throws InterruptedException {
       replica.beginStream();
       try {
-        Connection.Ready ready = connection.ready(true);
+        Connection.Ready ready = connection.forStream();
         WatchSlotsRequest now = request.toBuilder().setResumeToken(replica.resumeToken()).build();
         try (WatchStream opened = WatchStream.start(ready.channel(), now)) {
           stream = opened;
