@@ -272,7 +272,7 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         await committed(storage, put("a", 0));
         await committed(storage, put("a", 1));
         const outcome = await storage.commit(commitOf(setState("a", 0, "enabled", revision(99))));
-        expect(outcome).toMatchObject({ kind: "unchanged", result: { revision: 1n, slot: { slot: 0n } } });
+        expect(outcome).toMatchObject({ kind: "unchanged", result: { revision: 2n, slot: { slot: 0n } } });
         expect(storage.head().revision).toBe(2n);
       });
 

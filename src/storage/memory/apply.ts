@@ -136,7 +136,7 @@ function setSlotState(
   const old = slotOf(before, set.slot);
   if (old === undefined) return rejected({ kind: "slot-not-found" });
   if (old.state === set.state) {
-    const result = { revision: old.revision, secret: before.meta, slot: metaOf(old) };
+    const result = { revision: before.meta.revision, secret: before.meta, slot: metaOf(old) };
     return { kind: "unchanged", result: { epoch: state.head.epoch, ...result } };
   }
   const mismatch = checkRevision(before.meta.revision, set.expectedRevision);

@@ -227,7 +227,7 @@ function setSlotState(tables: WriterTables, set: SetSlotStateMutation, moment: M
   if (old === undefined) return rejected({ kind: "slot-not-found" });
   if (old.state === state) {
     const { epoch } = moment.head;
-    const result = { epoch, revision: old.revision, secret: before.meta, slot: metaOf(old) };
+    const result = { epoch, revision: before.meta.revision, secret: before.meta, slot: metaOf(old) };
     return { kind: "unchanged", result };
   }
   const mismatch = checkRevision(before, set.expectedRevision);
