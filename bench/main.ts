@@ -1,12 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
+import { peers } from "./peers.ts";
 import { reads } from "./reads.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { watches } from "./watches.ts";
 import { writes } from "./writes.ts";
 
-const SCENARIOS: readonly Scenario[] = [reads, writes, watches];
+const SCENARIOS: readonly Scenario[] = [reads, writes, watches, peers];
 
 const { values } = parseArgs({
   options: {

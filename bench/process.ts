@@ -12,6 +12,11 @@ export interface Program {
   stop(): Promise<void>;
 }
 
+/** Resident memory of a process, bytes. */
+export function memoryOf(pid: number | undefined): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
 export async function start(
   command: string,
   args: readonly string[],

@@ -1,5 +1,6 @@
 import { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
+import { memoryOf } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { percentile, spread } from "./statistics.ts";
 
@@ -33,6 +34,13 @@ export const watches: Scenario = {
       await told;
       fan.push(performance.now() - began);
     }
+    // What one more idle watch costs: memory before and after a thousand more, each having had its first value.
+    const before = memoryOf(server.child.pid);
+    const idle = Array.from({ length: 1000 }, (_, index) =>
+      (readers[index % readers.length] as Wire).watch("bench/fan"),
+    );
+    await Promise.all(idle.map((stream) => stream.take()));
+    const perWatch = (memoryOf(server.child.pid) - before) / idle.length / 1024;
     for (const wire of [writer, ...readers]) wire.close();
     await server.dispose();
     const late = percentile(lone, 0.99);
@@ -40,6 +48,7 @@ export const watches: Scenario = {
       { name: "put answered -> one watcher has it", unit: "ms", value: spread(lone) },
       { name: "the same, p99", unit: "ms", value: { median: late, least: late, most: late }, must: "<= 10" },
       { name: "put sent -> 1,000 watchers have it", unit: "ms", value: spread(fan) },
+      { name: "server memory for each idle watch", unit: "KB", value: spread([perWatch]), must: "<= 25" },
     ];
   },
 };
