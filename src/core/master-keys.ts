@@ -4,7 +4,7 @@ import type { Revision } from "../domain/numbers.ts";
 import type { Call } from "./call.ts";
 import { Change, retriesExhausted } from "./change.ts";
 import type { Core } from "./core.ts";
-import { recorded } from "./recorded.ts";
+import { recorded, subjectOfId } from "./recorded.ts";
 
 export interface ListedKey {
   readonly keyId: string;
@@ -56,7 +56,7 @@ export class KeyManager {
    */
   async *rotate(call: Call, keyId: string): AsyncGenerator<RotationStep, void, void> {
     const core = this.#core;
-    const primaryId = await recorded(core, call, { subject: keyId }, async () => {
+    const primaryId = await recorded(core, call, subjectOfId(keyId), async () => {
       core.authorizer.require(core.opened.sync(), call);
       if (this.#rotating) {
         throw new SlotsError("STORE_BUSY", "a rotation of the master key is under way", {
@@ -87,11 +87,11 @@ export class KeyManager {
 
   retire(call: Call, keyId: string): Promise<{ readonly revision: Revision }> {
     const core = this.#core;
-    return recorded(core, call, { subject: keyId }, async () => {
+    return recorded(core, call, subjectOfId(keyId), async () => {
       core.authorizer.require(core.opened.sync(), call);
       const result = await new Change(core, call).commit(
         { kind: "retire-master-key", keyId },
-        { subject: keyId },
+        subjectOfId(keyId),
       );
       if (result === "moved") throw retriesExhausted("" as SecretName);
       return { revision: result.revision };
@@ -115,10 +115,7 @@ export class KeyManager {
     if (!keyring.has(keyId)) {
       throw new SlotsError(
         "KEY_NOT_LOADED",
-        `the master key ${keyId} is not loaded; add it to the key file and restart`,
-        {
-          metadata: { keyId },
-        },
+        "that master key is not loaded; add it to the key file and restart",
       );
     }
     keyring.setPrimary(keyId);
@@ -129,6 +126,8 @@ export class KeyManager {
         { subject: keyId },
       );
       if (result === "moved") throw retriesExhausted("" as SecretName);
+    } else {
+      await this.#core.audit.listed(call);
     }
     return keyId;
   }

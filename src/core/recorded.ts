@@ -13,6 +13,13 @@ export interface Subject {
   readonly subject?: string;
 }
 
+const PUBLIC_ID = /^(?:tk_[0-9A-Za-z]{12}|mk_[0-9a-f]{20})$/;
+
+/** What was sent as the public id of a token or a master key and is none may be the token or the key itself (S1). */
+export function subjectOfId(id: string): Subject {
+  return PUBLIC_ID.test(id) ? { subject: id } : {};
+}
+
 /**
  * Runs an operation and records its refusal before the caller learns of it. Success is recorded by the operation
  * itself, because only it knows what it is about to disclose.

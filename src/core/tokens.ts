@@ -8,7 +8,7 @@ import type { Call } from "./call.ts";
 import { Change, retriesExhausted } from "./change.ts";
 import type { Core } from "./core.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
-import { recorded } from "./recorded.ts";
+import { recorded, subjectOfId } from "./recorded.ts";
 import type { Page } from "./secrets.ts";
 
 export interface NewToken {
@@ -85,10 +85,11 @@ export function revokeToken(
   call: Call,
   tokenId: string,
 ): Promise<{ readonly record: TokenRecord; readonly revision: Revision }> {
-  return recorded(core, call, { subject: tokenId }, async () => {
+  const about = subjectOfId(tokenId);
+  return recorded(core, call, about, async () => {
     core.authorizer.require(core.opened.sync(), call);
     const change = new Change(core, call);
-    const result = await change.commit({ kind: "revoke-token", tokenId }, { subject: tokenId });
+    const result = await change.commit({ kind: "revoke-token", tokenId }, about);
     if (result === "moved" || result.token === undefined) {
       throw new SlotsError("TOKEN_NOT_FOUND", "there is no token of that id");
     }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { AdminService } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { failure, Wire, WireError, type WireStream } from "../support/wire.ts";
@@ -143,6 +144,32 @@ test("a changed policy ends the streams that lost their grant PERMISSION_DENIED,
   const cut = performance.now();
   await revokeToken(admin, keeping.tokenId);
   await endsOf("revoked then", keepers, cut, "UNAUTHENTICATED");
+});
+
+test("who follows the audit log is cut off as well, at the end of its token on a quiet log, too", async () => {
+  await applyPolicies(admin, [grant("auditor", "token:auditor", ["admin"], ["*"])]);
+  const { searchAudit } = AdminService.method;
+  const follow = async (server: ServerProcess, token: string) => {
+    const stream = wire(server, token).stream(searchAudit, { follow: true, principal: "token:auditor" });
+    await stream.take();
+    const ended = (async () => {
+      for (;;) {
+        const error = await stream.take().catch((thrown: unknown) => thrown);
+        if (error instanceof Error) return { error, at: performance.now() };
+      }
+    })();
+    return { title: "SearchAudit", revisions: [], newest: 0, ended };
+  };
+  const revoked = await admin.createToken("auditor");
+  const expireTime = Date.now() + 10_000;
+  const expiring = await admin.createToken("auditor", expireTime);
+  const [first, second] = [await follow(one, revoked.token), await follow(two, revoked.token)];
+  const last = [await follow(one, expiring.token), await follow(two, expiring.token)];
+  const from = performance.now();
+  await revokeToken(admin, revoked.tokenId);
+  await endsOf("revoked auditor", [first, second], from, "UNAUTHENTICATED");
+  const ends = performance.now() + (expireTime - Date.now());
+  await endsOf("expired auditor", last, ends, "UNAUTHENTICATED");
 });
 
 test("a token that ends ends its streams UNAUTHENTICATED, also when nothing happens", async () => {
