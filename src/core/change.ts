@@ -86,6 +86,8 @@ export class Change {
       if (kept.kind === "rejected" && kept.rejection.kind === "request-id-reused") {
         throw requestIdReused(this.#request.id);
       }
+      // The same request beside this one was first: both are answered as it was.
+      if (kept.kind === "replayed") return this.answered(kept.result, about);
     }
     return this.answered(result, about);
   }
