@@ -94,11 +94,12 @@ class Search {
     this.#directory = directory;
     this.#filter = filter;
     this.#matches = matcher(filter);
-    const { secret, principal, slot } = filter;
+    const { secret, principal, slot, changesAfter } = filter;
     const needles = [];
     if (secret !== undefined) needles.push(`"secret":${JSON.stringify(secret)}`);
     if (principal !== undefined) needles.push(`"principal":${JSON.stringify(principal)}`);
     if (slot !== undefined) needles.push(`"slot":"${slot}"`);
+    if (changesAfter !== undefined) needles.push('"changed":true');
     this.#needles = needles.map((needle) => Buffer.from(needle));
   }
 
