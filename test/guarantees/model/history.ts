@@ -1,0 +1,163 @@
+import type { Answer, Op } from "./model.ts";
+
+/**
+ * What happened in one run, as one process saw it. `start`, `end` and `at` count up by one for each thing that
+ * happens, so that "before" is exact; `ms` is a clock, for how long things took.
+ */
+export type Entry =
+  | Call
+  | Watch
+  | Event
+  | End
+  | { readonly type: "fault"; readonly at: number; readonly kind: Fault; readonly server: number }
+  | Access
+  | { readonly type: "stall" | "flow"; readonly at: number; readonly stream: number }
+  | Settled
+  | Applied
+  | { readonly type: "answers"; readonly at: number; readonly handle: number; readonly ok: boolean };
+
+export type Fault = "kill" | "stop" | "epoch" | "cut";
+
+/** A call that was answered. One that broke off was asked again with the same request id: `start` is the first time. */
+export interface Call {
+  readonly type: "call";
+  readonly start: number;
+  readonly end: number;
+  readonly name: string;
+  /** Who called, with which of its tokens. */
+  readonly client: number;
+  readonly token: number;
+  readonly op: Op;
+  readonly answer: Answer;
+  readonly epoch?: string;
+}
+
+/** A stream was opened. */
+export interface Watch {
+  readonly type: "watch";
+  readonly at: number;
+  readonly stream: number;
+  /** Who goes on from stream to stream. */
+  readonly watcher: number;
+  readonly client: number;
+  readonly token: number;
+  readonly rpc: "secret" | "slots";
+  readonly names: readonly string[];
+  readonly view: "all" | "current";
+  readonly allowMissing: boolean;
+  readonly resume?: Resume;
+}
+
+/** Where a resume token came from and what was done to it. */
+export interface Resume {
+  readonly kind: "right" | "old" | "future" | "diverged" | "foreign" | "garbage";
+  /** The `at` of the event that carried it. */
+  readonly from: number;
+}
+
+export interface Event {
+  readonly type: "event";
+  readonly at: number;
+  readonly ms: number;
+  readonly stream: number;
+  readonly kind:
+    | "current"
+    | "absent"
+    | "progress"
+    | "history_reset"
+    | "begin"
+    | "slot"
+    | "removed"
+    | "failed"
+    | "synced";
+  readonly epoch: string;
+  readonly revision: bigint;
+  readonly hasToken: boolean;
+  readonly name?: string;
+  readonly slot?: bigint;
+  readonly value?: string;
+  readonly reason?: string;
+}
+
+export interface End {
+  readonly type: "end";
+  readonly at: number;
+  readonly ms: number;
+  readonly stream: number;
+  readonly code: string;
+  readonly reason: string;
+  /** We ended it. */
+  readonly cancelled: boolean;
+}
+
+/** Rights were taken or given. `token`: that token of the client is gone; `grant`: the client may not; `back`: it may. */
+export interface Access {
+  readonly type: "access";
+  readonly start: number;
+  readonly end: number;
+  readonly ms: number;
+  readonly what: "token" | "grant" | "back";
+  readonly client: number;
+  readonly token: number;
+  readonly revision: bigint;
+}
+
+/** Writes stopped at `quietMs`; from then on it was waited until every stream in `open` had caught up, or a bound. */
+export interface Settled {
+  readonly type: "settled";
+  readonly at: number;
+  readonly ms: number;
+  readonly quietMs: number;
+  readonly open: readonly number[];
+}
+
+/** A client of ours showed a change to its program. */
+export interface Applied {
+  readonly type: "applied";
+  readonly at: number;
+  readonly handle: number;
+  readonly name: string;
+  readonly epoch: string;
+  readonly revision: bigint;
+  readonly slot?: bigint;
+  readonly value?: string;
+}
+
+/** A promise that was broken, by its number in `docs/guarantees.md`, and where it shows. */
+export interface Violation {
+  readonly promise: string;
+  readonly text: string;
+  readonly at: number;
+}
+
+export type Validator = (history: readonly Entry[]) => readonly Violation[];
+
+/** Collects a history. Entries appear in the order in which they ended. */
+export class Recorder {
+  readonly entries: Entry[] = [];
+  #ticks = 0;
+
+  tick(): number {
+    return ++this.#ticks;
+  }
+
+  add<T extends Entry>(entry: T): T {
+    this.entries.push(entry);
+    return entry;
+  }
+}
+
+export function toJsonLines(history: readonly Entry[]): string {
+  return history
+    .map((entry) => `${JSON.stringify(entry, (_, v) => (typeof v === "bigint" ? `${v}n` : v))}\n`)
+    .join("");
+}
+
+export function fromJsonLines(text: string): Entry[] {
+  const revive = (_: string, v: unknown) =>
+    typeof v === "string" && /^-?\d+n$/.test(v) ? BigInt(v.slice(0, -1)) : v;
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line, revive) as Entry);
+}

@@ -1,0 +1,216 @@
+import fc from "fast-check";
+
+/** Calls name secrets, slots, clients and servers by small numbers, so that a program means the same wherever it runs. */
+export type Action =
+  | {
+      readonly do: "put";
+      readonly name: number;
+      /** Null: the next index. */
+      readonly slot: string | null;
+      /** `same`: what was last put there. */
+      readonly value: "new" | "same" | "empty" | "large";
+      readonly overwrite: boolean;
+      readonly disabled: boolean;
+      readonly expected: "none" | "right" | "stale" | "zero";
+      readonly server: number;
+    }
+  | {
+      readonly do: "disable" | "enable" | "destroy";
+      readonly name: number;
+      readonly slot: string;
+      readonly server: number;
+    }
+  | {
+      readonly do: "update" | "delete" | "get" | "describe" | "list";
+      readonly name: number;
+      readonly by: number;
+      readonly server: number;
+    }
+  | {
+      readonly do: "at";
+      readonly name: number;
+      readonly at: string;
+      readonly by: number;
+      readonly server: number;
+    }
+  /** Repeats an earlier mutation under its request id; `otherwise` with another content. */
+  | { readonly do: "again"; readonly back: number; readonly otherwise: boolean; readonly server: number }
+  | {
+      readonly do: "watch";
+      readonly watcher: number;
+      readonly name: number;
+      readonly allowMissing: boolean;
+      readonly server: number;
+    }
+  | {
+      readonly do: "watch-slots";
+      readonly watcher: number;
+      readonly both: boolean;
+      readonly view: "all" | "current";
+      readonly allowMissing: boolean;
+      readonly server: number;
+    }
+  | { readonly do: "cancel" | "stall" | "flow"; readonly watcher: number }
+  | {
+      readonly do: "resume";
+      readonly watcher: number;
+      readonly token: "right" | "old" | "future" | "diverged" | "foreign" | "garbage";
+      readonly pick: number;
+      readonly server: number;
+    }
+  /** Stalls a watcher and then writes more to its secret than the transport holds. */
+  | { readonly do: "flood"; readonly watcher: number; readonly server: number }
+  | { readonly do: "revoke" | "ungrant" | "grant"; readonly client: number; readonly server: number }
+  | { readonly do: "kill" | "stop" | "cut"; readonly server: number; readonly afterMs: number }
+  | { readonly do: "epoch" };
+
+/** Rounds one after the other; the actions of one round all at once. */
+export type Program = readonly (readonly Action[])[];
+
+const SLOTS = ["0", "3", "5", "9007199254740993", "9223372036854775807"];
+
+const name = fc.integer({ min: 0, max: 1 });
+const server = fc.integer({ min: 0, max: 1 });
+const by = fc.integer({ min: 0, max: 2 });
+const watcher = fc.integer({ min: 0, max: 2 });
+const client = fc.integer({ min: 1, max: 2 });
+const slot = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom(...SLOTS.slice(0, 3)) },
+  { weight: 1, arbitrary: fc.constantFrom(...SLOTS.slice(3)) },
+);
+
+const put = fc.record({
+  do: fc.constant("put" as const),
+  name,
+  slot: fc.oneof({ weight: 5, arbitrary: slot }, { weight: 1, arbitrary: fc.constant(null) }),
+  value: fc.oneof(
+    { weight: 12, arbitrary: fc.constant("new" as const) },
+    { weight: 3, arbitrary: fc.constant("same" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("empty" as const, "large" as const) },
+  ),
+  overwrite: fc.boolean(),
+  disabled: fc.boolean().map((yes) => yes),
+  expected: fc.oneof(
+    { weight: 7, arbitrary: fc.constant("none" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("right" as const, "stale" as const, "zero" as const) },
+  ),
+  server,
+});
+// An overwrite always enables, whatever it asks for.
+const anyPut = put.map((action) => ({
+  ...action,
+  disabled: action.disabled && !action.overwrite && action.slot !== "0",
+}));
+
+const state = fc.record({
+  do: fc.constantFrom("disable", "disable", "enable", "enable", "destroy"),
+  name,
+  slot,
+  server,
+});
+const whole = fc.record({ do: fc.constantFrom("update", "delete"), name, by: fc.constant(0), server });
+const read = fc.record({ do: fc.constantFrom("get", "get", "describe", "list"), name, by, server });
+const at = fc.record({
+  do: fc.constant("at"),
+  name,
+  at: fc.constantFrom("0", "2", "3", "4", "5", "9007199254740992"),
+  by,
+  server,
+});
+const again = fc.record({
+  do: fc.constant("again"),
+  back: fc.nat(5),
+  otherwise: fc.nat(9).map((n) => n === 0),
+  server,
+});
+const watch = fc.record({
+  do: fc.constant("watch"),
+  watcher,
+  name,
+  allowMissing: fc.nat(3).map((n) => n > 0),
+  server,
+});
+const watchSlots = fc.record({
+  do: fc.constant("watch-slots"),
+  watcher,
+  both: fc.boolean(),
+  view: fc.constantFrom("all", "all", "current"),
+  allowMissing: fc.nat(3).map((n) => n > 0),
+  server,
+});
+const ear = fc.record({ do: fc.constantFrom("cancel", "stall", "flow"), watcher });
+const resume = fc.record({
+  do: fc.constant("resume"),
+  watcher,
+  token: fc.constantFrom(
+    "right",
+    "right",
+    "right",
+    "right",
+    "old",
+    "old",
+    "future",
+    "diverged",
+    "foreign",
+    "garbage",
+  ),
+  pick: fc.nat(7),
+  server,
+});
+const flood = fc.record({ do: fc.constant("flood"), watcher, server });
+const access = fc.record({ do: fc.constantFrom("revoke", "ungrant", "grant"), client, server });
+const cut = fc.record({ do: fc.constant("cut"), server, afterMs: fc.nat(6) });
+const fault = fc.record({ do: fc.constantFrom("kill", "kill", "kill", "stop"), server, afterMs: fc.nat(8) });
+
+const action = fc.oneof(
+  { weight: 14, arbitrary: anyPut },
+  { weight: 5, arbitrary: state },
+  { weight: 2, arbitrary: whole },
+  { weight: 5, arbitrary: read },
+  { weight: 3, arbitrary: at },
+  { weight: 2, arbitrary: again },
+  { weight: 5, arbitrary: watch },
+  { weight: 4, arbitrary: watchSlots },
+  { weight: 2, arbitrary: ear },
+  { weight: 5, arbitrary: resume },
+  { weight: 1, arbitrary: access },
+  { weight: 1, arbitrary: cut },
+) as fc.Arbitrary<Action>;
+
+const rare = fc.oneof(
+  { weight: 150, arbitrary: action },
+  { weight: 1, arbitrary: flood as fc.Arbitrary<Action> },
+);
+const round = fc.oneof(
+  { weight: 3, arbitrary: fc.array(rare, { minLength: 1, maxLength: 1 }) },
+  { weight: 2, arbitrary: fc.array(rare, { minLength: 2, maxLength: 4 }) },
+);
+const rounds = (max: number) => fc.array(round, { minLength: 1, maxLength: max });
+
+/** Nobody dies. */
+export const calmProgram: fc.Arbitrary<Program> = rounds(14);
+
+/** One or two servers die on the way, in the middle of a round or between two. */
+export const stormyProgram: fc.Arbitrary<Program> = fc
+  .tuple(
+    rounds(7),
+    fc.array(fc.tuple(fc.array(action, { maxLength: 4 }), fault), { minLength: 1, maxLength: 2 }),
+    rounds(5),
+  )
+  .map(([before, faults, after]) => [
+    ...before,
+    ...faults.map(([others, dying]) => [...others, dying as Action]),
+    ...after,
+  ]);
+
+/** The store begins a new epoch on the way. */
+export const epochProgram: fc.Arbitrary<Program> = fc
+  .tuple(rounds(7), rounds(7))
+  .map(([before, after]) => [...before, [{ do: "epoch" }], ...after]);
+
+/** What is run by default: mostly calm, for a restart takes as long as ten calm ones. */
+export const program: fc.Arbitrary<Program> = fc.oneof(
+  { weight: 94, arbitrary: calmProgram },
+  { weight: 5, arbitrary: stormyProgram },
+  { weight: 1, arbitrary: epochProgram },
+);
