@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { open } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { makeToken } from "./core/tokens.ts";
 import type { Keyring } from "./crypto/keyring.ts";
 import { hashToken, parseToken, type Token } from "./crypto/tokens.ts";
 import { ROOT_PRINCIPAL } from "./domain/access.ts";
 import { STORE_KEY_PURPOSES, type StoreKeyPurpose } from "./domain/sealed-record.ts";
 import { StartError } from "./settings.ts";
+import { publish } from "./storage/sqlite/files.ts";
 import type { Storage } from "./storage/storage.ts";
 
 /** Lets the store know the keys that are loaded, and makes the store's own keys where there are none yet. */
@@ -73,19 +74,13 @@ function readAdminToken(file: string): Token {
   return token;
 }
 
-/** A file of mode 0600 that was not there before, safe on disk. */
+/** A file of mode 0600 that was not there before, safe on disk; under its own name only once it is whole. */
 async function writeOwnersFile(file: string, text: string): Promise<void> {
-  const handle = await open(file, "wx", 0o600);
+  const draft = `${file}.new-${randomBytes(6).toString("hex")}`;
   try {
-    await handle.writeFile(text);
-    await handle.sync();
+    await writeFile(draft, text, { flag: "wx", mode: 0o600, flush: true });
+    publish(draft, file);
   } finally {
-    await handle.close();
-  }
-  const directory = await open(dirname(file), "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
+    await rm(draft, { force: true });
   }
 }

@@ -1,11 +1,15 @@
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   openSync,
   readFileSync,
-  unlinkSync,
+  renameSync,
+  rmSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -59,32 +63,43 @@ export function readMasterKeyFile(path: string, options: KeyFileOptions = {}): r
 
 /**
  * Makes a new key and its file, which only its owner may read (0600). File and directory are on disk when
- * this returns: nothing may be sealed by a key that a power cut can take. Never touches a file that exists.
+ * this returns: nothing may be sealed by a key that a power cut can take. Never touches a file that exists, and
+ * gives the file its name only once it is whole, so that a start that is cut leaves nothing in the next one's way.
  */
 export function createMasterKeyFile(path: string): MasterKey {
   const key = MasterKey.generate();
-  let file: number;
+  const draft = `${path}.new-${randomBytes(6).toString("hex")}`;
   try {
-    file = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const file = openSync(draft, "wx", 0o600);
+    try {
+      writeSync(file, `# Master key ${key.id}. Whoever has it can read the store; without it nobody can.\n`);
+      writeSync(file, `${formatMasterKey(key)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    name(draft, path);
   } catch (cause) {
     throw new SlotsError("KEY_NOT_LOADED", `master key file ${path} can't be made: ${reason(cause)}`, {
       cause,
     });
-  }
-  try {
-    writeSync(file, `# Master key ${key.id}. Whoever has it can read the store; without it nobody can.\n`);
-    writeSync(file, `${formatMasterKey(key)}\n`);
-    fsyncSync(file);
-  } catch (cause) {
-    unlinkSync(path);
-    throw new SlotsError("KEY_NOT_LOADED", `master key file ${path} can't be written: ${reason(cause)}`, {
-      cause,
-    });
   } finally {
-    closeSync(file);
+    rmSync(draft, { force: true });
   }
   syncDirectory(dirname(path));
   return key;
+}
+
+/** Gives a finished draft its name, unless there is such a file already. */
+function name(draft: string, path: string): void {
+  try {
+    linkSync(draft, path);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "";
+    // Some file systems have no links.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(code) || existsSync(path)) throw cause;
+    renameSync(draft, path);
+  }
 }
 
 function syncDirectory(path: string): void {
