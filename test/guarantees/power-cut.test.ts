@@ -1,0 +1,154 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import { Keyring } from "../../src/crypto/keyring.ts";
+import { readMasterKeyFile } from "../../src/crypto/master-key-file.ts";
+import { parseToken } from "../../src/crypto/tokens.ts";
+import { ServerProcess } from "../support/server-process.ts";
+import { Wire } from "../support/wire.ts";
+import { Disk, FATES, type Fate } from "./support/disk.ts";
+import { failWith } from "./support/failures.ts";
+import { shown } from "./support/ledger.ts";
+import { needs } from "./support/needs.ts";
+import { countOf, Random, seedOf } from "./support/random.ts";
+import { possibleAt, type RecordedRun, recordRun } from "./support/recorded-run.ts";
+import { StoredValues } from "./support/stored-values.ts";
+import { readContents } from "./support/writer.ts";
+
+const STATES = countOf("SLOTS_TEST_POWER_CUTS", 5000);
+/** Enough for several checkpoints, and few enough that most cuts meet another moment of the store's life. */
+const WRITES = 300;
+const SERVED = 6;
+
+const work = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "slots-cut-"));
+
+afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+interface Cut {
+  readonly at: number;
+  readonly fate: Fate;
+  readonly seed: number;
+}
+
+/** Cuts of the power at any call, each with its fate for what was not synced, in the order of the calls. */
+function chooseCuts(run: RecordedRun, count: number, random: Random): readonly Cut[] {
+  return Array.from({ length: count }, () => ({
+    at: random.below(run.calls.length + 1),
+    fate: random.pick(FATES),
+    seed: random.below(2 ** 32),
+  })).sort((a, b) => a.at - b.at);
+}
+
+/** Plays the calls up to each cut and says of each what is wrong with the store that is left, if anything is. */
+async function playCuts(
+  run: RecordedRun,
+  cuts: readonly Cut[],
+  judge: (folder: string, time: number) => string | undefined | Promise<string | undefined>,
+): Promise<readonly string[]> {
+  const disk = new Disk();
+  disk.adopt(run.root, "folder");
+  const problems: string[] = [];
+  const folder = join(work, "state");
+  let played = 0;
+  for (const { at, fate, seed } of cuts) {
+    for (; played < at; played += 1) disk.play(run.calls[played]!.call);
+    disk.cut(fate, new Random(seed), run.root, folder);
+    // What follows the cut never happened: the time is that of the first call that was not made any more.
+    const time = run.calls[at]?.time ?? Number.POSITIVE_INFINITY;
+    const problem = await judge(folder, time);
+    if (problem !== undefined) problems.push(`cut before call ${at}, fate ${fate}, seed ${seed}: ${problem}`);
+  }
+  return problems;
+}
+
+/** Opens what a cut left as a server would, and compares every value with what had been answered by then. */
+function judgeStore(run: RecordedRun) {
+  return (folder: string, time: number): string | undefined => {
+    let store: StoredValues | undefined;
+    try {
+      const key = join(folder, "data/master.key");
+      const keyring = existsSync(key) ? new Keyring(readMasterKeyFile(key)) : undefined;
+      store = StoredValues.open(join(folder, "data"), keyring ?? run.keyring);
+      if (store !== undefined && keyring === undefined) return "the store is there, and its key is not";
+      const token = join(folder, "data/admin.token");
+      if (existsSync(token) && parseToken(readFileSync(token, "utf8").trim()) === undefined) {
+        return "the admin token's file is there, and holds none: the next start would stop at it";
+      }
+      for (const [name, history] of run.histories) {
+        const possible = possibleAt(history, time);
+        const found = store?.contents(name) ?? new Map();
+        if (possible.some((contents) => whole(contents) === whole(found))) continue;
+        return `${name} holds ${shown(found)} and should hold ${possible.map(shown).join(" or ")}`;
+      }
+      return undefined;
+    } catch (error) {
+      return `it does not open: ${String(error)}`;
+    } finally {
+      store?.close();
+    }
+  };
+}
+
+/** Also what disabled slots hold, which no caller could read. */
+function whole(contents: ReadonlyMap<bigint, { readonly state: string; readonly value: string }>): string {
+  return JSON.stringify([...contents].map(([slot, held]) => [String(slot), held.state, held.value]).sort());
+}
+
+test(`${STATES} power cuts lose nothing that was answered (D1, D2, D3)`, async (context) => {
+  if (!needs("strace")) {
+    context.skip();
+    return;
+  }
+  const seed = seedOf("power cuts");
+  const random = new Random(seed);
+  const began = Date.now();
+  const run = await recordRun({ random: random.fork(), writes: WRITES });
+  const recorded = Date.now();
+  const problems = await playCuts(run, chooseCuts(run, STATES, random.fork()), judgeStore(run));
+  const seconds = (ms: number) => Math.round(ms / 1000);
+  console.log(
+    `${STATES} states of ${run.calls.length} calls; recorded in ${seconds(recorded - began)} s, ` +
+      `opened in ${seconds(Date.now() - recorded)} s`,
+  );
+  if (problems.length > 0) {
+    const replay = `SLOTS_TEST_SEED=${seed} SLOTS_TEST_POWER_CUTS=${STATES} npm run guarantees -- power-cut`;
+    failWith("power-cut", replay, `${problems.length} states are wrong\n${problems.join("\n")}`);
+  }
+
+  // A few of them by the server itself: it starts, tells what was answered, and takes writes.
+  const served = await playCuts(run, chooseCuts(run, SERVED, random.fork()), async (folder, time) => {
+    const server = await ServerProcess.start({ dataDir: join(folder, "data") });
+    const wire = new Wire(server.address, server.adminToken);
+    try {
+      for (const [name, history] of run.histories) {
+        const found = shown(await readContents(wire, name));
+        const possible = possibleAt(history, time).map(shown);
+        if (!possible.includes(found))
+          return `${name} holds ${found} and should hold ${possible.join(" or ")}`;
+      }
+      await wire.put("after/the-cut", 0n, "written");
+      return undefined;
+    } finally {
+      wire.close();
+      await server.kill();
+    }
+  });
+  expect(served).toEqual([]);
+});
+
+test("the replayer finds what flushing less would lose (its own test)", async (context) => {
+  if (!needs("strace")) {
+    context.skip();
+    return;
+  }
+  const random = new Random(seedOf("power cuts, weak flushes"));
+  const weak = pathToFileURL(join(import.meta.dirname, "support/weak-flushes.ts")).href;
+  const env = { NODE_OPTIONS: `--import=${weak}` };
+  const run = await recordRun({ random: random.fork(), writes: 120, env });
+  const cuts = chooseCuts(run, 300, random.fork());
+  const problems = await playCuts(run, cuts, judgeStore(run));
+  console.log(`${problems.length} of ${cuts.length} states had lost something that was answered`);
+  expect(problems.length).toBeGreaterThan(0);
+});

@@ -1,0 +1,185 @@
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { NODE, ServerProcess, SLOTS } from "../../support/server-process.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import { Wire } from "../../support/wire.ts";
+import type { Random } from "./random.ts";
+import { Watcher } from "./watcher.ts";
+import { Writer } from "./writer.ts";
+
+const PATIENCE_MS = 60_000;
+/** A machine that is too busy to write has its server killed all the same. */
+const LOAD_MS = 5_000;
+/** Starting is most of the work here, and most of that is compiling the same files again. */
+const ENVIRONMENT = { NODE_COMPILE_CACHE: join(tmpdir(), "slots-compile-cache") };
+
+interface Member {
+  readonly server: ServerProcess;
+  readonly wire: Wire;
+  /** Streams of this member that have not ended. */
+  readonly follows: Promise<string>[];
+}
+
+export interface LaneOptions {
+  readonly random: Random;
+  readonly writers?: number;
+  /** Server processes on the one store. */
+  readonly servers?: number;
+  readonly serverArgs?: readonly string[];
+}
+
+/** One store, its servers, and the writers and watchers that see them killed and started again. */
+export class Lane {
+  readonly dataDir = mkdtempSync(join(tmpdir(), "slots-lane-"));
+  readonly writers: readonly Writer[];
+  readonly watchers: readonly Watcher[];
+  readonly #random: Random;
+  readonly #serverArgs: readonly string[];
+  readonly #members: (Member | undefined)[];
+  #epoch = "";
+  kills = 0;
+  killsInStart = 0;
+
+  constructor({ random, writers = 6, servers = 1, serverArgs = [] }: LaneOptions) {
+    this.#random = random;
+    this.#serverArgs = serverArgs;
+    this.writers = Array.from({ length: writers }, (_, index) => new Writer(`w/${index}`, random.fork()));
+    this.watchers = this.writers.flatMap(({ ledger }) => [new Watcher(ledger), new Watcher(ledger)]);
+    this.#members = Array.from({ length: servers }, () => undefined);
+  }
+
+  get answered(): number {
+    return this.writers.reduce((sum, { done }) => sum + done, 0);
+  }
+
+  /** Starts what does not run, checks what must hold, and puts everything under load. */
+  async begin(): Promise<void> {
+    for (let index = 0; index < this.#members.length; index += 1) {
+      this.#members[index] ??= await this.#start();
+    }
+    await this.#check();
+  }
+
+  /** Loads all servers, kills one once that many writes were answered, and checks at the others, when there are some. */
+  async round(writes: number): Promise<void> {
+    const stop = new AbortController();
+    const members = this.#members.filter((member) => member !== undefined);
+    const work = this.writers.map((writer, index) => {
+      const member = members[index % members.length] as Member;
+      return writer.run(member.wire, stop.signal);
+    });
+    const enough = this.answered + writes;
+    const end = Date.now() + LOAD_MS;
+    while (this.answered < enough && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
+    await this.#kill(this.#random.below(this.#members.length));
+    stop.abort();
+    await Promise.all(work);
+    if (this.#members.some((member) => member !== undefined)) await this.#check();
+  }
+
+  /** Starts a server once and stops it in order, which is when what was compiled is kept. */
+  async warmUp(): Promise<void> {
+    const { server, wire } = await this.#start();
+    wire.close();
+    await server.stop();
+  }
+
+  /** Kills a server while it starts. Needs all to be down. */
+  async killInStart(afterMs: number): Promise<void> {
+    const args = [SLOTS, "serve", "--data-dir", this.dataDir, "--listen", "127.0.0.1:0", ...this.#args];
+    const child = spawn(NODE, args, {
+      stdio: "ignore",
+      env: { ...process.env, ...ENVIRONMENT },
+    });
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    const timer = setTimeout(() => child.kill("SIGKILL"), afterMs);
+    await exited;
+    clearTimeout(timer);
+    this.kills += 1;
+    this.killsInStart += 1;
+  }
+
+  /** What SQLite's own program says of a copy of the store as it was left. */
+  integrity(): string {
+    const copy = mkdtempSync(join(tmpdir(), "slots-copy-"));
+    try {
+      for (const end of ["", "-wal"])
+        cpSync(join(this.dataDir, `store.db${end}`), join(copy, `store.db${end}`));
+      const { stdout, stderr } = spawnSync("sqlite3", [join(copy, "store.db"), "PRAGMA integrity_check"]);
+      return `${stdout}${stderr}`.trim();
+    } finally {
+      rmSync(copy, { recursive: true, force: true });
+    }
+  }
+
+  async killAll(): Promise<void> {
+    for (let index = 0; index < this.#members.length; index += 1) await this.#kill(index);
+  }
+
+  async dispose(): Promise<void> {
+    await this.killAll();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  get #args(): readonly string[] {
+    return ["--audit-reserve-bytes", "1048576", "--log-level", "error", ...this.#serverArgs];
+  }
+
+  async #start(): Promise<Member> {
+    const server = await ServerProcess.start({ dataDir: this.dataDir, args: this.#args, env: ENVIRONMENT });
+    const wire = new Wire(server.address, server.adminToken);
+    return { server, wire, follows: [] };
+  }
+
+  async #kill(index: number): Promise<void> {
+    const member = this.#members[index];
+    if (member === undefined) return;
+    this.#members[index] = undefined;
+    await member.server.kill();
+    this.kills += 1;
+    await Promise.all(member.follows);
+    member.wire.close();
+  }
+
+  /** Everything at rest: what every server tells is what was answered, and every watcher comes to hold it. */
+  async #check(): Promise<void> {
+    const members = this.#members.filter((member) => member !== undefined);
+    const problems: string[] = [];
+    // The first settles what was in doubt; the others must say the same.
+    for (const { wire } of members) {
+      const found = await Promise.all(this.writers.map((writer) => writer.check(wire)));
+      problems.push(...found.filter((problem) => problem !== undefined));
+      const info = await wire.call(SecretService.method.getServerInfo, {});
+      if (this.#epoch !== "" && info.epoch !== this.#epoch)
+        problems.push(`the epoch changed to ${info.epoch}`);
+      this.#epoch = info.epoch;
+      for (const { revision } of [...this.writers, ...this.watchers]) {
+        if (revision > info.revision) {
+          problems.push(`revision ${revision} was told, and the store stands at ${info.revision} (D1, W1)`);
+        }
+      }
+    }
+    this.#follow(members);
+    if (problems.length === 0) {
+      for (const watcher of this.watchers) {
+        await waitFor("a watcher to hold the last state (W6)", () => watcher.agrees(), PATIENCE_MS).catch(
+          (error: Error) => problems.push(`${error.message}; it holds ${watcher.held}`),
+        );
+      }
+    }
+    problems.push(...this.watchers.flatMap((watcher) => watcher.problems));
+    if (problems.length > 0) throw new Error(problems.join("\n"));
+  }
+
+  /** Watchers whose stream ended go to the next server, each with its token. */
+  #follow(members: readonly Member[]): void {
+    for (const [index, watcher] of this.watchers.entries()) {
+      if (watcher.following) continue;
+      const member = members[(index + this.kills) % members.length] as Member;
+      member.follows.push(watcher.follow(member.wire));
+    }
+  }
+}
