@@ -25,6 +25,7 @@ fn report(what: &str, read: impl Fn(u64) -> u64) {
         }
         begun.elapsed().as_secs_f64() * 1e9 / READS_A_ROUND as f64
     };
-    let best = (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min);
+    let measuring = std::env::args().any(|argument| argument == "--bench");
+    let best = (0..if measuring { ROUNDS } else { 1 }).map(round).fold(f64::INFINITY, f64::min);
     println!("{what}: {best:.1} ns");
 }
