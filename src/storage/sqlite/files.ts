@@ -21,6 +21,19 @@ export function sizeOf(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.size;
 }
 
+/**
+ * Says which of some files is no longer the one that it was when this was called; undefined when all are. A file
+ * that was removed or replaced while it is open goes on taking writes that nobody will ever find.
+ */
+export function watchIdentity(files: readonly string[]): () => string | undefined {
+  const identity = (file: string) => {
+    const stat = statSync(file, { throwIfNoEntry: false, bigint: true });
+    return stat === undefined ? undefined : `${stat.dev} ${stat.ino}`;
+  };
+  const known = files.map((file) => ({ file, was: identity(file) }));
+  return () => known.find(({ file, was }) => identity(file) !== was)?.file;
+}
+
 export function flushFile(file: string): void {
   const fd = openSync(file, "r");
   try {

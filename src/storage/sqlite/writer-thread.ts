@@ -3,6 +3,7 @@ import { deserialize, serialize } from "node:v8";
 import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { Checkpointer } from "./checkpointer.ts";
 import { type Connection, connect } from "./connection.ts";
+import { watchIdentity } from "./files.ts";
 import { GroupWriter } from "./group-writer.ts";
 import { sqliteCode } from "./sqlite-errors.ts";
 import type { FromWriter, ToWriter, WriterThreadData } from "./thread-messages.ts";
@@ -29,6 +30,7 @@ function serve(db: Connection): void {
   let scheduled = false;
   let closing = false;
   let failed = false;
+  let findMissing: (() => string | undefined) | undefined;
 
   function fail(error: unknown): void {
     failed = true;
@@ -60,6 +62,10 @@ function serve(db: Connection): void {
   function runGroup(group: readonly NumberedRequest[]): void {
     const outcome = writer.run(group.map(({ request }) => request));
     const { committed } = outcome;
+    // The first group opened the WAL, if nothing had; from then on the files must stay what they are (D1).
+    findMissing ??= watchIdentity([file, `${file}-wal`, `${file}-shm`]);
+    const missing = findMissing();
+    if (missing !== undefined) throw new Error(`${missing} was removed or replaced`);
     const bytes = serialize(group.map(({ id }, index) => ({ id, answer: outcome.answers[index] })));
     post({ kind: "answers", bytes, committed, stats: writer.stats });
     if (committed) ring(bell);
