@@ -1,12 +1,28 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { failWith } from "./support/failures.ts";
 import { Lane } from "./support/lane.ts";
 import { needs } from "./support/needs.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
+import { injected, injecting } from "./support/strace.ts";
 
 const KILLS = countOf("SLOTS_TEST_KILLS", 300);
 const MOST_WRITES = 60;
 const START_MS = 700;
+const CALL_KILLS = countOf("SLOTS_TEST_CALL_KILLS", 24);
+/** Calls that change the disk, and how many of them a thread makes in a start and a short load. */
+const CALLS = {
+  fsync: 14,
+  pwrite64: 80,
+  fdatasync: 3,
+  ftruncate: 3,
+  unlink: 6,
+  link: 2,
+  rename: 1,
+  mkdir: 2,
+};
 
 const lanes: Lane[] = [];
 
@@ -57,3 +73,38 @@ test(
   },
   Math.max(900_000, KILLS * 4000),
 );
+
+test(`${CALL_KILLS} kills inside a system call lose nothing that was answered (D1, D2, W9)`, async (context) => {
+  if (!needs("strace")) {
+    context.skip();
+    return;
+  }
+  const seed = seedOf("kills inside calls");
+  const random = new Random(seed);
+  const log = join(mkdtempSync(join(tmpdir(), "slots-call-kills-")), "injected");
+  let hits = 0;
+  let lane: Lane | undefined;
+  for (let round = 0; round < CALL_KILLS; round += 1) {
+    // A third of them meets a first start.
+    if (round % 3 === 0 || lane === undefined) {
+      await lane?.dispose();
+      lane = new Lane({ random: random.fork(), writers: 4 });
+      lanes.push(lane);
+    }
+    const call = random.pick(Object.keys(CALLS)) as keyof typeof CALLS;
+    const nth = 1 + random.below(CALLS[call]);
+    try {
+      rmSync(log, { force: true });
+      await lane.underFault(injecting({ call, nth, fault: { signal: "KILL" } }, log), 40, () => false);
+      hits += injected(log).length > 0 ? 1 : 0;
+      await lane.begin();
+      await lane.killAll();
+    } catch (error) {
+      const replay = `SLOTS_TEST_SEED=${seed} SLOTS_TEST_CALL_KILLS=${CALL_KILLS} npm run guarantees -- kill-loop`;
+      failWith("call-kill", replay, `killed in ${call}, number ${nth} of a thread\n${String(error)}`);
+    }
+  }
+  rmSync(dirname(log), { recursive: true, force: true });
+  console.log(`${hits} of ${CALL_KILLS} were killed inside the call that was chosen`);
+  expect(hits).toBeGreaterThan(CALL_KILLS / 4);
+});

@@ -13,6 +13,8 @@ import { Writer } from "./writer.ts";
 const PATIENCE_MS = 60_000;
 /** A machine that is too busy to write has its server killed all the same. */
 const LOAD_MS = 5_000;
+/** Calls that may fail before a writer gives up. */
+const FAILURES = 3;
 /** Starting is most of the work here, and most of that is compiling the same files again. */
 const ENVIRONMENT = { NODE_COMPILE_CACHE: join(tmpdir(), "slots-compile-cache") };
 
@@ -21,6 +23,14 @@ interface Member {
   readonly wire: Wire;
   /** Streams of this member that have not ended. */
   readonly follows: Promise<string>[];
+}
+
+/** How a server ended by itself. */
+export interface LaneExit {
+  /** Whether it had been ready. */
+  readonly started: boolean;
+  readonly code: number | null;
+  readonly signal: string | null;
 }
 
 export interface LaneOptions {
@@ -102,6 +112,45 @@ export class Lane {
     this.killsInStart += 1;
   }
 
+  /**
+   * Loads a server that runs under another command until that many writes were answered, each writer failed, or the
+   * server ended by itself; undefined when it had to be killed. Needs all to be down. `mustEnd`: it is given time to.
+   */
+  async underFault(
+    under: readonly string[],
+    writes: number,
+    mustEnd: () => boolean,
+  ): Promise<LaneExit | undefined> {
+    const started = await this.#start(under).catch((error: Error) => error);
+    if (started instanceof Error) {
+      const [, code] = /ended with (\d+) before/.exec(started.message) ?? [];
+      return { started: false, code: code === undefined ? null : Number(code), signal: null };
+    }
+    this.#members[0] = started;
+    this.#follow([started]);
+    const stop = new AbortController();
+    const enough = this.answered + writes;
+    const work = this.writers.map(async (writer) => {
+      let failures = 0;
+      // A change that failed is in doubt; it must be read before there can be another.
+      while (!stop.signal.aborted && this.answered < enough && failures < FAILURES) {
+        if ((await writer.step(started.wire)) === undefined) continue;
+        failures += 1;
+        await writer.check(started.wire).catch(() => {
+          failures = FAILURES;
+        });
+      }
+    });
+    const end = setTimeout(() => stop.abort(), 10 * LOAD_MS);
+    await Promise.all(work);
+    clearTimeout(end);
+    const { exited, child } = started.server;
+    if (mustEnd()) await waitFor("the server to end", () => child.exitCode !== null).catch(() => {});
+    await this.#kill(0);
+    const exit = await exited;
+    return exit.code === null ? undefined : { started: true, ...exit };
+  }
+
   /** What SQLite's own program says of a copy of the store as it was left. */
   integrity(): string {
     const copy = mkdtempSync(join(tmpdir(), "slots-copy-"));
@@ -128,8 +177,13 @@ export class Lane {
     return ["--audit-reserve-bytes", "1048576", "--log-level", "error", ...this.#serverArgs];
   }
 
-  async #start(): Promise<Member> {
-    const server = await ServerProcess.start({ dataDir: this.dataDir, args: this.#args, env: ENVIRONMENT });
+  async #start(under: readonly string[] = []): Promise<Member> {
+    const server = await ServerProcess.start({
+      dataDir: this.dataDir,
+      args: this.#args,
+      env: ENVIRONMENT,
+      under,
+    });
     const wire = new Wire(server.address, server.adminToken);
     return { server, wire, follows: [] };
   }
