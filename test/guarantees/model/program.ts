@@ -177,6 +177,18 @@ const action = fc.oneof(
   { weight: 1, arbitrary: cut },
 ) as fc.Arbitrary<Action>;
 
+/** What a program does more often than usual. */
+export type Emphasis =
+  | "calls"
+  | "watches"
+  | "resumes"
+  | "sets"
+  | "rights"
+  | "rebirth"
+  | "flood"
+  | "storm"
+  | "epoch";
+
 const rare = fc.oneof(
   { weight: 150, arbitrary: action },
   { weight: 1, arbitrary: flood as fc.Arbitrary<Action> },
@@ -208,9 +220,54 @@ export const epochProgram: fc.Arbitrary<Program> = fc
   .tuple(rounds(7), rounds(7))
   .map(([before, after]) => [...before, [{ do: "epoch" }], ...after]);
 
+const often = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<Program> => {
+  const chosen = fc.oneof(
+    { weight: 1, arbitrary: action },
+    { weight: 2, arbitrary: arbitrary as fc.Arbitrary<Action> },
+  );
+  return fc.array(fc.array(chosen, { minLength: 1, maxLength: 3 }), { minLength: 6, maxLength: 16 });
+};
+const first = { watcher: fc.constant(0), name: fc.constant(0), server, allowMissing: fc.constant(true) };
+const watchFirst = fc.record({ do: fc.constant("watch" as const), ...first });
+const putFirst = put.map((one) => ({ ...one, name: 0, slot: "0", value: "new" as const, disabled: false }));
+
+const nextPut = anyPut.map((one) => ({ ...one, slot: null }));
+
+/** Programs that meet one kind of mistake soon. */
+export const EMPHASISED: Readonly<Record<Emphasis, fc.Arbitrary<Program>>> = {
+  calls: often(fc.oneof(anyPut, anyPut, nextPut, state, read, at, again)),
+  watches: often(fc.oneof(anyPut, anyPut, state, whole, watch)),
+  resumes: often(fc.oneof(anyPut, anyPut, watch, ear, resume, resume)),
+  sets: often(fc.oneof(anyPut, anyPut, state, watchSlots, resume)),
+  rights: often(fc.oneof(anyPut, watch, access, access, read)),
+  rebirth: fc
+    .tuple(watchFirst, putFirst, rounds(3), anyPut)
+    .map(([watching, putting, between, anew]) => [
+      [putting],
+      [watching],
+      ...between,
+      [{ do: "cancel", watcher: 0 }],
+      [{ do: "delete", name: 0, by: 0, server: 0 }],
+      [{ ...anew, name: 0 }],
+      [{ do: "resume", watcher: 0, token: "right", pick: 2, server: 0 }],
+    ]),
+  flood: fc
+    .tuple(watchFirst, putFirst, flood, fc.array(round, { maxLength: 3 }))
+    .map(([watching, putting, flooding, after]) => [
+      [putting],
+      [watching, { ...watching, watcher: 1 }],
+      [{ ...putting, slot: "3" }],
+      [{ ...flooding, watcher: 0 }],
+      [{ ...putting, slot: String(2n ** 62n + 1n) }],
+      ...after,
+    ]),
+  storm: stormyProgram,
+  epoch: epochProgram,
+};
+
 /** What is run by default: mostly calm, for a restart takes as long as ten calm ones. */
 export const program: fc.Arbitrary<Program> = fc.oneof(
-  { weight: 94, arbitrary: calmProgram },
-  { weight: 5, arbitrary: stormyProgram },
+  { weight: 193, arbitrary: calmProgram },
+  { weight: 6, arbitrary: stormyProgram },
   { weight: 1, arbitrary: epochProgram },
 );

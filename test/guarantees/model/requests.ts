@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { show } from "./answers.ts";
 import type { Call, Entry, Violation } from "./history.ts";
 
 /**
@@ -48,6 +49,3 @@ export function repeats(history: readonly Entry[]): {
     violations.push({ promise: "request_id", at: call.end, text });
   }
 }
-
-export const show = (value: unknown): string =>
-  JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `${v}n` : v instanceof Map ? [...v] : v));

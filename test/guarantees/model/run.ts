@@ -51,7 +51,7 @@ const FAULTS = new Set(["kill", "stop", "cut", "epoch"]);
 const ACCESS = new Set(["revoke", "ungrant", "grant"]);
 const BROKEN = new Set(["UNAVAILABLE", "CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL"]);
 const LARGE_BYTES = 60_000;
-const FLOOD_PUTS = 30;
+const FLOOD_PUTS = 40;
 
 /** Runs a program in a world and gives its history. */
 export async function run(world: World, program: Program, options: RunOptions): Promise<readonly Entry[]> {
@@ -520,7 +520,7 @@ class Run {
   async end(): Promise<void> {
     await Promise.allSettled(this.#seats.values());
     for (const index of this.#watchers.keys()) await this.#cancel(index);
-    for (const client of this.#world.ungranted) await this.#world.grant(client, true, 0);
+    await this.#world.tidy();
   }
 }
 

@@ -1,3 +1,4 @@
+import { agrees } from "./answers.ts";
 import type { Call, Entry, Violation } from "./history.ts";
 import { NEW_SECRET, type Op, type Secret, step } from "./model.ts";
 import { repeats } from "./requests.ts";
@@ -50,13 +51,18 @@ export function timelines(history: readonly Entry[]): Timelines {
     claims.sort((a, b) =>
       a.revision === b.revision ? a.call.start - b.call.start : a.revision < b.revision ? -1 : 1,
     );
-    for (const { call, revision } of claims) {
+    while (claims.length > 0) {
       const { secret } = line[line.length - 1] as { secret: Secret };
+      const revision = (claims[0] as { revision: bigint }).revision;
+      const same = claims.splice(0, claims.filter((claim) => claim.revision === revision).length);
+      // Of several that name one revision, one made it and the others found its work done.
+      const maker =
+        same.find(({ call }) => agrees(call.answer, step(secret, call.op, revision).answer)) ?? same[0];
+      const call = maker?.call as Call;
       const next = step(secret, call.op, revision);
-      if (revision <= secret.revision || !next.changed) {
-        rest.push(call);
-        continue;
-      }
+      const made = revision > secret.revision && next.changed;
+      rest.push(...same.filter((claim) => !made || claim !== maker).map((claim) => claim.call));
+      if (!made) continue;
       if (revisions.has(revision)) {
         violations.push({
           promise: "revision",

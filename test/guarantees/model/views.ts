@@ -1,6 +1,6 @@
+import { show } from "./answers.ts";
 import type { Entry, Event } from "./history.ts";
 import { live } from "./model.ts";
-import { show } from "./requests.ts";
 import { isGenuine, origin, type Stream } from "./streams.ts";
 import { indexAt, type Timeline } from "./timeline.ts";
 

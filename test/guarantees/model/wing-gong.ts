@@ -1,7 +1,7 @@
+import { agrees, show } from "./answers.ts";
 import type { Call, Validator, Violation } from "./history.ts";
-import { agrees } from "./linearizable.ts";
 import { type Answer, NEW_SECRET, type Op, type Secret, step } from "./model.ts";
-import { repeats, show } from "./requests.ts";
+import { repeats } from "./requests.ts";
 import { DENIED } from "./timeline.ts";
 
 /** Steps of the search for one secret; a search that needs more says so rather than pass. */

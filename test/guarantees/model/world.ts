@@ -29,6 +29,7 @@ export class World {
   readonly #dataDir: string;
   readonly #tokens: { token: string; tokenId: string; ordinal: number }[];
   readonly #wires = new Map<string, Wire>();
+  readonly #old: Wire[] = [];
   readonly #ungranted = new Set<number>();
 
   private constructor(
@@ -102,10 +103,10 @@ export class World {
       wire.call(AdminService.method.revokeToken, { tokenId }),
     );
     for (let seat = 0; seat < this.servers; seat++) {
-      // Its channels are left to the streams that are about to end; they close with the world.
+      // Its channels are left to the streams that are about to end.
       const key = `${seat} ${token}`;
       const wire = this.#wires.get(key);
-      if (wire !== undefined) this.#wires.set(`${key} revoked`, wire);
+      if (wire !== undefined) this.#old.push(wire);
       this.#wires.delete(key);
     }
     return revision;
@@ -203,7 +204,14 @@ export class World {
     this.#proxies[seat]?.to(server.address);
   }
 
+  /** Call between sequences: gives back every right, and closes channels that nobody uses any more. */
+  async tidy(): Promise<void> {
+    for (const wire of this.#old.splice(0)) wire.close();
+    for (const client of this.#ungranted) await this.grant(client, true, 0);
+  }
+
   async close(): Promise<void> {
+    for (const wire of this.#old) wire.close();
     for (const wire of this.#wires.values()) wire.close();
     for (const proxy of this.#proxies) proxy.close();
     await Promise.all(this.#servers.slice(1).map((server) => server.kill()));

@@ -1,6 +1,6 @@
+import { show } from "../answers.ts";
 import type { Entry, Event, Validator, Violation } from "../history.ts";
 import { type Secret, size } from "../model.ts";
-import { show } from "../requests.ts";
 import { isState, streamsOf } from "../streams.ts";
 import { indexAt, timelines } from "../timeline.ts";
 import { mixture, views } from "../views.ts";

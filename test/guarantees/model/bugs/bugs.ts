@@ -1,0 +1,302 @@
+import type { Emphasis } from "../program.ts";
+
+/** A mistake that a server could have: what is written where, and what it is replaced with. */
+export interface Bug {
+  readonly name: string;
+  readonly edits: readonly {
+    /** Below `src/`. */
+    readonly file: string;
+    /** Must stand there exactly once. */
+    readonly find: string;
+    readonly replace: string;
+  }[];
+  /** What the programs that look for it do more often. */
+  readonly emphasis: Emphasis;
+  /** Server processes; 1 where that is enough to show it. */
+  readonly servers: number;
+}
+
+const bug = (
+  name: string,
+  emphasis: Emphasis,
+  servers: number,
+  ...edits: (readonly [string, string, string])[]
+): Bug => ({
+  name,
+  emphasis,
+  servers,
+  edits: edits.map(([file, find, replace]) => ({ file, find, replace })),
+});
+
+const WATCH = "core/watch-secret.ts";
+const READ_STATE = `      subscription.arm();
+      const { head, state } = core.opened.current(name);`;
+const NEWS = `if (told === "nothing" || state.revision > told) {`;
+
+/** Each must be caught by the model or a validator. None exists in what is published: they are made as a test server loads. */
+export const BUGS: readonly Bug[] = [
+  // What is on disk
+  bug(
+    "answer before commit",
+    "calls",
+    1,
+    [
+      "storage/sqlite/group-writer.ts",
+      "      this.#begin.run();",
+      "      if (!this.#db.inTransaction) this.#begin.run();",
+    ],
+    [
+      "storage/sqlite/group-writer.ts",
+      "      this.#commit.run();",
+      `      const commit = () => this.#db.inTransaction && this.#commit.run();
+      const later = requests.every((one) => one.kind === "commit" && one.input.mutation.kind === "put-slot");
+      if (later) setTimeout(commit, 30);
+      else commit();`,
+    ],
+  ),
+  bug(
+    "revision not kept over a restart",
+    "storm",
+    1,
+    [
+      "storage/sqlite/mutate.ts",
+      "  const revision = (before.revision + 1n) as Revision;",
+      `  const process = globalThis as { begun?: boolean };
+  const lost = process.begun === undefined && before.revision > 4n ? 1n : 0n;
+  process.begun = true;
+  const revision = (before.revision + 1n - lost) as Revision;`,
+    ],
+    [
+      "storage/sqlite/writer-tables.ts",
+      "INSERT INTO changes VALUES",
+      "INSERT OR REPLACE INTO changes VALUES",
+    ],
+  ),
+  bug("request id forgotten", "calls", 1, [
+    "storage/sqlite/mutate.ts",
+    "  if (request !== undefined) tables.saveRequest(principal, rpc, request, result);",
+    "",
+  ]),
+  bug("log of changes kept in memory only", "storm", 1, [
+    "core/resume.ts",
+    `export function canResume(core: Core, head: Head, point: ResumePoint): boolean {`,
+    `let began: bigint | undefined;
+export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
+  began ??= head.revision;
+  if (point.told !== "nothing" && point.told < began) return false;`,
+  ]),
+
+  // Calls
+  bug("overwrite without asking", "calls", 1, [
+    "core/put-slot.ts",
+    "if (read.slot === undefined || overwrite) return;",
+    "if (Date.now() > 0) return;",
+  ]),
+  bug(
+    "expected revision not compared",
+    "calls",
+    1,
+    [
+      "core/put-slot.ts",
+      "if (expectedRevision !== undefined && expectedRevision !== revision) throw revisionMismatch(name, revision);",
+      "",
+    ],
+    [
+      "core/put-slot.ts",
+      "...(request.expectedRevision === undefined ? {} : { expectedRevision: request.expectedRevision }),",
+      "",
+    ],
+  ),
+  bug("next index below one that was used", "calls", 1, [
+    "storage/sqlite/mutate.ts",
+    "lastSlot: row.slot > meta.lastSlot ? row.slot : meta.lastSlot,",
+    "lastSlot: row.slot,",
+  ]),
+  bug("at-rule off by one", "calls", 1, [
+    "core/opened-secrets.ts",
+    "if ((slots[middle]?.slot ?? at) <= at) low = middle + 1;",
+    "if ((slots[middle]?.slot ?? at) < at) low = middle + 1;",
+  ]),
+  bug("disabled slot served", "calls", 1, ["core/opened-secrets.ts", `      state: "enabled",\n`, ""]),
+  bug("old value cached after disable", "calls", 1, [
+    "core/opened-secrets.ts",
+    "if (change.name !== undefined) names.add(change.name);",
+    `if (change.name !== undefined && change.kind !== "slot-disabled") names.add(change.name);`,
+  ]),
+  bug("cache believed without a look at the store", "calls", 2, [
+    "core/opened-secrets.ts",
+    "    const head = this.#storage.head();\n    if (head.revision",
+    `    const known = globalThis as { lookedAt?: number; seenHead?: Head };
+    if (known.seenHead === undefined || Date.now() - (known.lookedAt ?? 0) > 60) {
+      known.seenHead = this.#storage.head();
+      known.lookedAt = Date.now();
+    }
+    const head = known.seenHead;
+    if (head.revision`,
+  ]),
+
+  // Slots
+  bug("low put makes a new state", "watches", 1, [
+    "storage/sqlite/mutate.ts",
+    "stateRevision: currentSlot !== meta.currentSlot || rewritten ? row.revision : meta.stateRevision,",
+    "stateRevision: row.revision,",
+  ]),
+  bug("overwrite of the current slot is no new state", "watches", 1, [
+    "storage/sqlite/mutate.ts",
+    "const rewritten = currentSlot === row.slot && !sameBytes(old?.versionId, row.versionId);",
+    "const rewritten = false;",
+  ]),
+  bug(
+    "order by slot",
+    "watches",
+    1,
+    [WATCH, "    let lastSent = 0;", "    let lastSent = 0;\n    let largest = -1n;"],
+    [
+      WATCH,
+      NEWS,
+      `if (told === "nothing" || (state.revision > told && (state.slot?.slot ?? largest) >= largest)) {`,
+    ],
+    [
+      WATCH,
+      "        about = state.slot",
+      "        largest = state.slot?.slot ?? largest;\n        about = state.slot",
+    ],
+  ),
+
+  // Watches
+  bug(
+    "register after snapshot",
+    "watches",
+    1,
+    [
+      WATCH,
+      "    let lastSent = 0;",
+      "    let lastSent = 0;\n    let heard = true;\n    let kept: ReturnType<typeof core.opened.current> | undefined;",
+    ],
+    [
+      WATCH,
+      READ_STATE,
+      `      if (kept === undefined || heard) kept = core.opened.current(name);
+      heard = false;
+      const { state } = kept;
+      const head = core.opened.sync();`,
+    ],
+    [
+      WATCH,
+      "        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);",
+      `        await new Promise((resolve) => setTimeout(resolve, 15));
+        subscription.arm();
+        const since = Date.now();
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
+        heard = Date.now() - since < core.progressMs - 500;`,
+    ],
+  ),
+  bug("absent never sent", "watches", 1, [
+    WATCH,
+    NEWS,
+    `if (told === "nothing" || (state.revision > told && state.slot !== undefined)) {`,
+  ]),
+  bug("reborn without absent", "rebirth", 1, [
+    WATCH,
+    "isReborn(state, told)) {",
+    "isReborn(state, told) && Date.now() < 0) {",
+  ]),
+  bug("conflated mixture", "watches", 1, [
+    WATCH,
+    "  const value = core.opened.open(name, slot);",
+    `  const fresh = core.opened.open(name, slot);
+  const mixed = ((globalThis as { mixed?: Map<string, typeof fresh> }).mixed ??= new Map());
+  const value = mixed.get(name) ?? fresh;
+  mixed.set(name, fresh);`,
+  ]),
+  bug("event lost under backpressure", "flood", 1, [
+    "server/write-message.ts",
+    "    stream.write(message, () => finish());",
+    "    if (!stream.writableNeedDrain) stream.write(message);\n    finish();",
+  ]),
+  bug("a queue for each watcher", "flood", 1, [
+    "server/write-message.ts",
+    "    stream.write(message, () => finish());",
+    "    stream.write(message);\n    finish();",
+  ]),
+  bug("one stalled watcher holds up all", "flood", 1, [
+    "server/adapter.ts",
+    "      await writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs);",
+    `      const all = globalThis as { tail?: Promise<void> };
+      all.tail = (all.tail ?? Promise.resolve()).then(() =>
+        writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs),
+      );
+      await all.tail;`,
+  ]),
+  bug("progress too early", "resumes", 1, [
+    WATCH,
+    NEWS,
+    `if ((told === "nothing" || state.revision > told) && !(resume !== undefined && lastSent === 0 && told !== "nothing")) {`,
+  ]),
+
+  // Resumes
+  bug("duplicate on reconnect", "resumes", 1, [WATCH, "told = resume.told;", `told = "nothing";`]),
+  bug("resume off by one", "resumes", 1, [
+    WATCH,
+    "told = resume.told;",
+    `told = resume.told === "nothing" ? resume.told : ((resume.told - 1n) as Revision);`,
+  ]),
+  bug("other epoch accepted", "epoch", 1, [
+    "core/resume.ts",
+    "  if (point.epoch !== head.epoch) return false;\n",
+    "",
+  ]),
+  bug("token of the future accepted", "resumes", 1, [
+    "core/resume.ts",
+    "if (point.told > head.revision) return false;",
+    "if (point.told > head.revision) return true;",
+  ]),
+  bug("token of a diverged copy accepted", "resumes", 1, [
+    "core/resume.ts",
+    "return Buffer.from(commitId).equals(point.commitId);",
+    "return true;",
+  ]),
+  bug("token of another name or call accepted", "resumes", 1, [
+    "core/resume-token.ts",
+    "if (rpc !== expected.rpc || !digest(expected.subject, 8).equals(body.subarray(43, 51))) {",
+    "if (rpc === undefined) {",
+  ]),
+
+  // WatchSlots
+  bug("synced too early", "sets", 1, [
+    "core/watch-slots.ts",
+    "          told.set(name, changes.toldUpTo);",
+    `          told.set(name, changes.toldUpTo);
+          yield { epoch: head.epoch, revision: head.revision, resumeToken: tokenAt(head), event: { kind: "synced" } };`,
+  ]),
+  bug("removed never sent", "sets", 1, [
+    "core/slot-changes.ts",
+    '          yield this.#event(page, slot.revision, { kind: "removed", name, slot: slot.slot });',
+    "",
+  ]),
+  bug("added name without its state", "sets", 1, [
+    "core/watch-slots.ts",
+    `if (covered.has(digests[index] ?? "")) told.set(name, resume.told);`,
+    `if (covered.size >= 0 && index >= 0) told.set(name, resume.told);`,
+  ]),
+
+  // Rights
+  bug("stale policy cache", "rights", 1, [
+    "core/authorizer.ts",
+    "    if (this.#accessRevision >= head.accessRevision && this.#epoch === head.epoch) return;",
+    `    const known = globalThis as { readAt?: number };
+    if (this.#policies.length > 1 && Date.now() - (known.readAt ?? 0) < 3000) return;
+    known.readAt = Date.now();`,
+  ]),
+  bug("revoked token accepted from the cache", "rights", 1, [
+    "core/authenticator.ts",
+    "if (cached !== undefined && cached.accessRevision >= head.accessRevision && cached.epoch === head.epoch) {",
+    "if (cached !== undefined) {",
+  ]),
+  bug("delivery after revoke", "rights", 1, [
+    WATCH,
+    `      session.require(head, name);
+      const { epoch } = head;`,
+    "      const { epoch } = head;",
+  ]),
+];

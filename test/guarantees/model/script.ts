@@ -1,0 +1,151 @@
+import type { Access, Applied, Call, End, Entry, Event, Fault, Watch } from "./history.ts";
+import type { Answer, Op } from "./model.ts";
+
+/** Histories written by hand: each line happens after the one before it, unless it says otherwise. */
+export class Script {
+  readonly entries: Entry[] = [];
+  #now = 0;
+
+  /** A put of a new slot in `a` that was answered. */
+  put(slot: bigint, value: string, revision: bigint, more: Partial<Call> = {}): this {
+    const op: Op = { op: "put", slot, value, overwrite: true, disabled: false };
+    const answer = { code: "OK", slot, state: "enabled", created: true, current: slot, revision } as const;
+    return this.call(op, answer, more);
+  }
+
+  disable(slot: bigint, revision: bigint): this {
+    const answer = { code: "OK", slot, state: "disabled", slotRevision: revision, revision } as const;
+    return this.call({ op: "disable", slot }, answer);
+  }
+
+  delete(revision: bigint): this {
+    return this.call({ op: "delete" }, { code: "OK", revision });
+  }
+
+  get(slot: bigint, value: string, revision: bigint, more: Partial<Call> = {}): this {
+    return this.call({ op: "get" }, { code: "OK", slot, value, revision }, more);
+  }
+
+  call(op: Op, answer: Answer, more: Partial<Call> = {}): this {
+    const [start, end] = [this.#tick(), this.#tick()];
+    return this.#add({
+      type: "call",
+      start,
+      end,
+      name: "a",
+      client: 0,
+      token: 0,
+      op,
+      answer,
+      epoch: "e1",
+      ...more,
+    });
+  }
+
+  watch(stream: number, more: Partial<Watch> = {}): this {
+    return this.#add({
+      type: "watch",
+      at: this.#tick(),
+      stream,
+      watcher: 1,
+      client: 1,
+      token: 0,
+      rpc: "secret",
+      names: ["a"],
+      view: "all",
+      allowMissing: true,
+      ...more,
+    });
+  }
+
+  slots(stream: number, names: readonly string[] = ["a"], more: Partial<Watch> = {}): this {
+    return this.watch(stream, { rpc: "slots", names, ...more });
+  }
+
+  /** Goes on with what the event of number `from`, counted from 0 among all events, gave. */
+  resume(
+    stream: number,
+    from: number,
+    kind: NonNullable<Watch["resume"]>["kind"] = "right",
+    more: Partial<Watch> = {},
+  ): this {
+    const events = this.entries.filter((entry) => entry.type === "event");
+    return this.watch(stream, { ...more, resume: { kind, from: events[from]?.at ?? -1 } });
+  }
+
+  current(stream: number, slot: bigint, value: string, revision: bigint, more: Partial<Event> = {}): this {
+    return this.event(stream, "current", revision, { name: "a", slot, value, ...more });
+  }
+
+  absent(stream: number, revision: bigint, reason = "NOT_EXISTING"): this {
+    return this.event(stream, "absent", revision, { name: "a", reason });
+  }
+
+  event(stream: number, kind: Event["kind"], revision: bigint, more: Partial<Event> = {}): this {
+    const at = this.#tick();
+    return this.#add({
+      type: "event",
+      at,
+      ms: at,
+      stream,
+      kind,
+      epoch: "e1",
+      revision,
+      hasToken: true,
+      ...more,
+    });
+  }
+
+  end(stream: number, code: string, reason = code, more: Partial<End> = {}): this {
+    const at = this.#tick();
+    return this.#add({ type: "end", at, ms: at, stream, code, reason, cancelled: false, ...more });
+  }
+
+  fault(kind: Fault): this {
+    return this.#add({ type: "fault", at: this.#tick(), kind, server: 0 });
+  }
+
+  access(what: Access["what"], revision: bigint): this {
+    const [start, end] = [this.#tick(), this.#tick()];
+    return this.#add({ type: "access", start, end, ms: end, what, client: 1, token: 0, revision });
+  }
+
+  ear(type: "stall" | "flow", stream: number): this {
+    return this.#add({ type, at: this.#tick(), stream });
+  }
+
+  settled(...open: readonly number[]): this {
+    const at = this.#tick();
+    return this.#add({ type: "settled", at, ms: at, quietMs: at, open });
+  }
+
+  applied(slot: bigint, value: string, revision: bigint, more: Partial<Applied> = {}): this {
+    const at = this.#tick();
+    return this.#add({
+      type: "applied",
+      at,
+      handle: 1,
+      name: "a",
+      epoch: "e1",
+      revision,
+      slot,
+      value,
+      ...more,
+    });
+  }
+
+  answers(ok: boolean): this {
+    return this.#add({ type: "answers", at: this.#tick(), handle: 1, ok });
+  }
+
+  #tick(): number {
+    return ++this.#now;
+  }
+
+  #add(entry: Entry): this {
+    this.entries.push(entry);
+    return this;
+  }
+}
+
+export const script = (): Script => new Script();

@@ -1,0 +1,53 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { BUGS, type Bug } from "./bugs/bugs.ts";
+import { check } from "./check.ts";
+import { EMPHASISED } from "./program.ts";
+import { run } from "./run.ts";
+import { seed } from "./seed.ts";
+import { World } from "./world.ts";
+
+/** Far more than any of them needed so far. */
+const MOST_SEQUENCES = 150;
+/** Two side by side: a run waits for its server most of the time. */
+const LANES = 2;
+
+const REGISTER = new URL("./bugs/register.ts", import.meta.url).href;
+
+describe("bugs planted in a server", { concurrent: true }, () => {
+  // An own queue: vitest would start all of them, each with its servers, at once.
+  const queue = [...BUGS];
+  const outcomes = new Map(BUGS.map(({ name }) => [name, Promise.withResolvers<string | undefined>()]));
+  const lanes = Array.from({ length: LANES }, async () => {
+    for (let bug = queue.shift(); bug !== undefined; bug = queue.shift()) {
+      const outcome = outcomes.get(bug.name);
+      await hunt(bug).then(outcome?.resolve, outcome?.reject);
+    }
+  });
+  void Promise.all(lanes);
+
+  test.each(BUGS)("$name", async ({ name }) => {
+    const caughtBy = await outcomes.get(name)?.promise;
+    expect(caughtBy, `no validator caught it in ${MOST_SEQUENCES} sequences (seed ${seed})`).toBeDefined();
+    console.log(`'${name}' ${caughtBy}`);
+  });
+});
+
+/** What caught it, and how soon. */
+async function hunt(bug: Bug): Promise<string | undefined> {
+  const world = await World.start({
+    servers: bug.servers,
+    env: { SLOTS_TEST_BUG: bug.name, NODE_OPTIONS: `--import=${REGISTER}` },
+  });
+  try {
+    const programs = fc.sample(EMPHASISED[bug.emphasis], { numRuns: MOST_SEQUENCES, seed });
+    for (const [index, program] of programs.entries()) {
+      const history = await run(world, program, { prefix: `s${index}`, settleMs: 7_000 });
+      const broken = new Set(check(history).map(({ promise }) => promise));
+      if (broken.size > 0) return `caught by ${[...broken].join(", ")} in sequence ${index + 1}`;
+    }
+    return undefined;
+  } finally {
+    await world.close();
+  }
+}
