@@ -9,7 +9,7 @@ import { failWith } from "./support/failures.ts";
 import { GoodClient, memoryOf } from "./support/good-client.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
 
-const INPUTS = countOf("SLOTS_TEST_FUZZ", 1000);
+const INPUTS = countOf("SLOTS_TEST_FUZZ", 600);
 const AT_ONCE = 24;
 const ATTACK_MS = 3_000;
 /** What a server may grow by under all of it. Twice what Node's heap takes before it cares to collect. */

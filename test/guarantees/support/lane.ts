@@ -65,6 +65,13 @@ export class Lane {
     return this.writers.reduce((sum, { done }) => sum + done, 0);
   }
 
+  /** The way to a server that runs. */
+  get wire(): Wire {
+    const member = this.#members.find((each) => each !== undefined);
+    if (member === undefined) throw new Error("no server runs");
+    return member.wire;
+  }
+
   /** Starts what does not run, checks what must hold, and puts everything under load. */
   async begin(): Promise<void> {
     for (let index = 0; index < this.#members.length; index += 1) {
@@ -74,16 +81,21 @@ export class Lane {
   }
 
   /** Loads all servers, kills one once that many writes were answered, and checks at the others, when there are some. */
-  async round(writes: number): Promise<void> {
+  round(writes: number): Promise<void> {
+    const enough = this.answered + writes;
+    return this.loadUntil(() => this.answered >= enough);
+  }
+
+  /** The same, until something else has happened. */
+  async loadUntil(happened: () => boolean): Promise<void> {
     const stop = new AbortController();
     const members = this.#members.filter((member) => member !== undefined);
     const work = this.writers.map((writer, index) => {
       const member = members[index % members.length] as Member;
       return writer.run(member.wire, stop.signal);
     });
-    const enough = this.answered + writes;
     const end = Date.now() + LOAD_MS;
-    while (this.answered < enough && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!happened() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
     await this.#kill(this.#random.below(this.#members.length));
     stop.abort();
     await Promise.all(work);
@@ -146,9 +158,10 @@ export class Lane {
     clearTimeout(end);
     const { exited, child } = started.server;
     if (mustEnd()) await waitFor("the server to end", () => child.exitCode !== null).catch(() => {});
+    const byItself = child.exitCode !== null || child.signalCode !== null;
     await this.#kill(0);
     const exit = await exited;
-    return exit.code === null ? undefined : { started: true, ...exit };
+    return byItself || exit.code !== null ? { started: true, ...exit } : undefined;
   }
 
   /** What SQLite's own program says of a copy of the store as it was left. */
