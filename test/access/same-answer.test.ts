@@ -76,9 +76,9 @@ function status(method: DescMethod, request: object): Promise<string> {
   }).finally(() => client.close());
 }
 
-test.for(REQUESTS)(
-  "$0.name answers byte for byte the same for a secret that is there",
-  async ([method, request]) => {
+test.for(REQUESTS.map(([method, request]) => [method.name, method, request] as const))(
+  "%s answers byte for byte the same for a secret that is there",
+  async ([_, method, request]) => {
     const there = await status(method, request("there/7"));
     expect(there).toContain("[7,");
     expect(await status(method, request("where/7"))).toBe(there);
@@ -112,6 +112,8 @@ test("the comparison flags 10 µs planted in noise, and nothing where nothing is
   expect(compare(sample(0), sample(PLANTED_US)).t).toBeLessThan(-4.5);
 });
 
+/** The first is the one that counts; the others see more where the machine is busy. */
+const PERCENTILES = [99, 90, 50, 20];
 const KINDS = ["there", "missing", "planted"] as const;
 
 test(`a secret that is there takes as long to refuse as one that is not (up to ${TRIES} tries)`, {
@@ -142,17 +144,22 @@ test(`a secret that is there takes as long to refuse as one that is not (up to $
     if (round >= 0) samples[kind].push(microseconds);
   }
 
-  const real = compare(samples.there, samples.missing);
-  const planted = compare(samples.planted, samples.missing);
   console.log(`${samples.there.length + samples.missing.length} tries interleaved on one connection:`);
-  console.log(
-    `  there against missing: ${describe(real)}; with ${PLANTED_US} µs planted: ${describe(planted)}`,
-  );
+  const compared = PERCENTILES.map((percentile) => {
+    const real = compare(samples.there, samples.missing, percentile);
+    const planted = compare(samples.planted, samples.missing, percentile);
+    console.log(
+      `  up to the ${percentile}th percentile: there against missing ${describe(real)}, ` +
+        `with ${PLANTED_US} µs planted ${describe(planted)}`,
+    );
+    return { real, planted };
+  });
   // A random order leaves no room for a large t by chance, however busy the machine; 4.5 is held on demand.
-  expect(Math.abs(real.t)).toBeLessThan(STRICT ? 4.5 : 12);
-  const flaggable = PLANTED_US / planted.standardError > 4.5 + 4;
-  if (STRICT || flaggable) expect(planted.t).toBeGreaterThan(4.5);
-  else console.warn("  the machine is too busy to tell 10 µs; run it on demand on a quiet one");
+  for (const { real } of compared) expect(Math.abs(real.t)).toBeLessThan(STRICT ? 4.5 : 12);
+  const flagged = compared.some(({ planted }) => planted.t > 4.5);
+  const couldTell = compared.some(({ planted }) => PLANTED_US / planted.standardError > 4 * 4.5);
+  if (STRICT || couldTell) expect(flagged).toBe(true);
+  else if (!flagged) console.warn("  the machine is too busy to tell 10 µs; run it on demand on a quiet one");
 });
 
 const describe = ({ t, difference, standardError }: Comparison) =>
