@@ -1,0 +1,155 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { open, type SecretState } from "../../../clients/typescript/src/index.ts";
+import { waitFor } from "../../support/wait-for.ts";
+import { text, WireError } from "../../support/wire.ts";
+import { perform } from "./calls.ts";
+import { check } from "./check.ts";
+import { Recorder } from "./history.ts";
+import type { Op } from "./model.ts";
+import { World } from "./world.ts";
+
+/** What random programs would come to too seldom, or would have to wait for too long. */
+
+const LARGE = (n: number) => `v${n}`.padEnd(60_000, ".");
+
+describe("one server", () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.start({ servers: 1 });
+  });
+  afterAll(() => world.close());
+
+  test("an idle stream has a progress at least every 10 s (W7)", async () => {
+    const wire = world.wire(1, 0);
+    await world.wire(0, 0).put("idle", 0n, "v");
+    const streams = [wire.watch("idle"), wire.watchSlots(["idle"])];
+    await Promise.all(
+      streams.map(async (stream) => {
+        let last = performance.now();
+        for (let progresses = 0; progresses < 3; ) {
+          // Three times the promise, for the machine may be busy.
+          const { event } = await stream.take(30_000);
+          if (event.case !== "progress") continue;
+          progresses++;
+          expect(performance.now() - last).toBeLessThan(30_000);
+          last = performance.now();
+        }
+        stream.cancel();
+      }),
+    );
+  });
+
+  test("a client keeps its promises through kills, cuts and a new epoch (W14)", async () => {
+    const recorder = new Recorder();
+    const secrets = await (async () => {
+      await change({ op: "put", slot: 0n, value: "v0", overwrite: false, disabled: false, id: "w14-0" });
+      return open({ address: world.address(0), token: world.adminToken, names: ["w14"] });
+    })();
+    const handle = secrets.handle("w14");
+    const apply = ({ epoch, revision, slots }: SecretState) => {
+      const top = slots.at(-1);
+      const shown = top?.value === undefined ? {} : { slot: top.slot, value: top.value.text() };
+      recorder.add({
+        type: "applied",
+        at: recorder.tick(),
+        handle: 1,
+        name: "w14",
+        epoch,
+        revision,
+        ...shown,
+      });
+    };
+    apply(handle.state());
+    handle.onChange(({ current }) => apply(current));
+
+    /** A change until it is answered. */
+    async function change(op: Op): Promise<void> {
+      const start = recorder.tick();
+      const { answer, epoch } = await world.admin(0, (wire) => perform(wire, "w14", op));
+      recorder.add({
+        type: "call",
+        start,
+        end: recorder.tick(),
+        name: "w14",
+        client: 0,
+        token: 0,
+        op,
+        answer,
+        epoch,
+      });
+    }
+    const answers = () => {
+      let ok = true;
+      try {
+        ok = handle.current().value.text() !== "" && (secrets.ageMs() ?? -1) >= 0;
+      } catch {
+        ok = false;
+      }
+      recorder.add({ type: "answers", at: recorder.tick(), handle: 1, ok });
+    };
+
+    const faults = [() => world.cut(0, 20), () => world.kill(0), () => world.stop(0), () => world.newEpoch()];
+    for (let n = 1; n <= 40; n++) {
+      const slot = BigInt(n % 5);
+      const op: Op = { op: "put", slot, value: `v${n}`, overwrite: true, disabled: false, id: `w14-${n}` };
+      const fault = faults[n / 8 - 1];
+      const broken = fault?.();
+      answers();
+      await Promise.all([change(op), broken]);
+      answers();
+      if (n % 7 === 0) await change({ op: "disable", slot: 4n, id: `w14-disable-${n}` });
+    }
+    // Nothing may be missing at the end: the client has what the server has.
+    const last = await world.admin(0, (wire) => wire.get("w14"));
+    await waitFor("the client has the last value", () => handle.current().value.text() === text(last.value));
+    await secrets.close();
+    expect(check(recorder.entries)).toEqual([]);
+    expect(recorder.entries.filter(({ type }) => type === "applied").length).toBeGreaterThan(5);
+  });
+});
+
+test("a stalled watcher delays nobody, is let go, and its resume works (W13)", async () => {
+  // One watch for each identity: a second one is let in only once the server has ended the first.
+  const world = await World.start({
+    servers: 1,
+    args: ["--slow-consumer-seconds", "3", "--max-watches-per-identity", "1"],
+  });
+  try {
+    const [writer, slow, quick] = [world.wire(0, 0), world.wire(1, 0), world.wire(2, 0)];
+    await writer.put("w13", 0n, "first");
+    const stalled = slow.watch("w13");
+    const { resumeToken } = await stalled.take();
+    const reading = quick.watch("w13");
+    const reader = (async () => {
+      for (;;) {
+        const { event } = await reading.take();
+        if (event.case === "current" && text(event.value.value) === LARGE(40)) return;
+      }
+    })();
+    for (let n = 1; n <= 40; n++) await writer.put("w13", 0n, LARGE(n), { overwrite: true });
+    await reader;
+    const resumed = await waitFor("the stalled watch is ended, and another one let in", async () => {
+      const stream = slow.watch("w13", { resumeToken });
+      try {
+        return await stream.take();
+      } catch (error) {
+        if (error instanceof WireError && error.reason === "TOO_MANY_WATCHES") return undefined;
+        throw error;
+      }
+    });
+    expect(resumed.event.case === "current" && text(resumed.event.value.value) === LARGE(40)).toBe(true);
+
+    let waiting = 0;
+    const end = await (async () => {
+      for (;;) {
+        await stalled.take();
+        waiting++;
+      }
+    })().catch((error: unknown) => error);
+    expect(end).toMatchObject({ code: "UNAVAILABLE", reason: "SLOW_CONSUMER" });
+    // grpc-js reads 16 messages ahead and HTTP/2 holds 64 KiB; of 40 that were written, the others never waited (W5).
+    expect(waiting).toBeLessThanOrEqual(20);
+  } finally {
+    await world.close();
+  }
+});
