@@ -12,7 +12,7 @@ if (major < needsMajor || (major === needsMajor && minor < needsMinor)) {
   console.error(
     `slots: needs Node ${needsMajor}.${needsMinor} or later, and this is ${process.version}. ` +
       (fromSource
-        ? "Run 'npm ci', then 'npm start' or 'npx slots': they use the Node in node_modules/.bin."
+        ? "On Linux run 'npm ci', then 'npm start' or 'npx slots': they use the Node in node_modules/.bin. Elsewhere install Node 24."
         : "Install a newer Node."),
   );
   process.exit(1);

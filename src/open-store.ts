@@ -77,7 +77,7 @@ async function introduce<S extends Storage>(
   const tokenFile = await makeAdminToken(storage, dataDir, Date.now());
   if (tokenFile !== undefined) {
     log.info(
-      `made ${join(dataDir, "master.key")} and ${tokenFile}: for production move both off this machine's data ` +
+      `made ${join(dataDir, "master.key")} and ${tokenFile}: for production move both out of the data ` +
         "directory (see docs/operating.md), and start with --master-key-file or --master-key-credential",
     );
   }

@@ -22,8 +22,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Action is what a rule allows. No action implies another, but every check
-// passes for a principal with the action asked for.
+// Action is what a rule allows. No action implies another: `admin` does not
+// read secrets, and `read` does not list them.
 type Action int32
 
 const (

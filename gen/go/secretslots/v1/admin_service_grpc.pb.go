@@ -39,7 +39,8 @@ const (
 //
 // AdminService manages who may do what, the master keys, backups and the
 // audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-// action `admin` (on any name). Errors are built as in SecretService.
+// action `admin`, which is about the server: a rule with it counts whatever
+// names the rule has. Errors are built as in SecretService.
 type AdminServiceClient interface {
 	// WhoAmI answers who the caller is and how that was proven.
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
@@ -237,7 +238,8 @@ type AdminService_SearchAuditClient = grpc.ServerStreamingClient[SearchAuditResp
 //
 // AdminService manages who may do what, the master keys, backups and the
 // audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-// action `admin` (on any name). Errors are built as in SecretService.
+// action `admin`, which is about the server: a rule with it counts whatever
+// names the rule has. Errors are built as in SecretService.
 type AdminServiceServer interface {
 	// WhoAmI answers who the caller is and how that was proven.
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)

@@ -684,7 +684,8 @@ type PutSlotResponse struct {
 	// The slot's state after the call.
 	State SlotState `protobuf:"varint,3,opt,name=state,proto3,enum=secretslots.v1.SlotState" json:"state,omitempty"`
 	// The commit that wrote this version of the slot, also when the call changed
-	// nothing.
+	// nothing. Not what expected_revision compares with: read that from
+	// GetSecret or DescribeSecret.
 	Revision uint64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	// True when the slot number was not known before.
 	Created bool `protobuf:"varint,5,opt,name=created,proto3" json:"created,omitempty"`
@@ -1118,7 +1119,8 @@ func (x *Absent) GetReason() AbsentReason {
 	return AbsentReason_ABSENT_REASON_UNSPECIFIED
 }
 
-// Progress says that the watcher is up to date.
+// Progress says that the watcher is up to date. An idle stream gets one at
+// least every 10 seconds.
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3333,7 +3335,7 @@ type GetServerInfoResponse struct {
 	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The limits in force.
 	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
-	// Names of optional features that are switched on.
+	// Names of optional features that are switched on: `tls`.
 	Features      []string `protobuf:"bytes,5,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

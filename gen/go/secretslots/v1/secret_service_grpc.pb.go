@@ -80,12 +80,12 @@ type SecretServiceClient interface {
 	// values may be skipped, the last one always arrives. The first message of a
 	// fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
 	// one the newer state, `progress` when nothing changed, or `history_reset`
-	// followed by the state when the token can't be honoured. Ends with
-	// UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+	// followed by the state when the token can't be honoured. Ends with NOT_FOUND
+	// when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
 	// or DATA_LOSS. Needs `watch`.
 	WatchSecret(ctx context.Context, in *WatchSecretRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSecretResponse], error)
-	// WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-	// one slot a message. Apply what came since the last `synced` as one step
+	// WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+	// stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
 	// when the next `synced` arrives. Needs `watch` on every name.
 	WatchSlots(ctx context.Context, in *WatchSlotsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSlotsResponse], error)
 	// ListSecrets lists metadata in byte order of names, never values. Only
@@ -104,7 +104,8 @@ type SecretServiceClient interface {
 	// again. A slot that is disabled already is OK and changes nothing. Needs
 	// `manage`.
 	DisableSlot(ctx context.Context, in *DisableSlotRequest, opts ...grpc.CallOption) (*DisableSlotResponse, error)
-	// EnableSlot puts a disabled slot back. Enabling a destroyed one is
+	// EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+	// and changes nothing. Enabling or disabling a destroyed one is
 	// FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
 	EnableSlot(ctx context.Context, in *EnableSlotRequest, opts ...grpc.CallOption) (*EnableSlotResponse, error)
 	// DestroySlot removes a slot's ciphertext and its data key for good; the
@@ -330,12 +331,12 @@ type SecretServiceServer interface {
 	// values may be skipped, the last one always arrives. The first message of a
 	// fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
 	// one the newer state, `progress` when nothing changed, or `history_reset`
-	// followed by the state when the token can't be honoured. Ends with
-	// UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+	// followed by the state when the token can't be honoured. Ends with NOT_FOUND
+	// when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
 	// or DATA_LOSS. Needs `watch`.
 	WatchSecret(*WatchSecretRequest, grpc.ServerStreamingServer[WatchSecretResponse]) error
-	// WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-	// one slot a message. Apply what came since the last `synced` as one step
+	// WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+	// stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
 	// when the next `synced` arrives. Needs `watch` on every name.
 	WatchSlots(*WatchSlotsRequest, grpc.ServerStreamingServer[WatchSlotsResponse]) error
 	// ListSecrets lists metadata in byte order of names, never values. Only
@@ -354,7 +355,8 @@ type SecretServiceServer interface {
 	// again. A slot that is disabled already is OK and changes nothing. Needs
 	// `manage`.
 	DisableSlot(context.Context, *DisableSlotRequest) (*DisableSlotResponse, error)
-	// EnableSlot puts a disabled slot back. Enabling a destroyed one is
+	// EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+	// and changes nothing. Enabling or disabling a destroyed one is
 	// FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
 	EnableSlot(context.Context, *EnableSlotRequest) (*EnableSlotResponse, error)
 	// DestroySlot removes a slot's ciphertext and its data key for good; the

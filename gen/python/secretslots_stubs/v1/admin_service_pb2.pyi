@@ -42,8 +42,8 @@ class _ActionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTyp
     """AdminService."""
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper):
-    """Action is what a rule allows. No action implies another, but every check
-    passes for a principal with the action asked for.
+    """Action is what a rule allows. No action implies another: `admin` does not
+    read secrets, and `read` does not list them.
     """
 
 ACTION_UNSPECIFIED: Action.ValueType  # 0

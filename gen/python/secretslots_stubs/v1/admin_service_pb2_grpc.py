@@ -33,7 +33,8 @@ if _version_not_supported:
 class AdminServiceStub(object):
     """AdminService manages who may do what, the master keys, backups and the
     audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    action `admin` (on any name). Errors are built as in SecretService.
+    action `admin`, which is about the server: a rule with it counts whatever
+    names the rule has. Errors are built as in SecretService.
     """
 
     def __init__(self, channel):
@@ -107,7 +108,8 @@ class AdminServiceStub(object):
 class AdminServiceServicer(object):
     """AdminService manages who may do what, the master keys, backups and the
     audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    action `admin` (on any name). Errors are built as in SecretService.
+    action `admin`, which is about the server: a rule with it counts whatever
+    names the rule has. Errors are built as in SecretService.
     """
 
     def WhoAmI(self, request, context):
@@ -277,7 +279,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 class AdminService(object):
     """AdminService manages who may do what, the master keys, backups and the
     audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    action `admin` (on any name). Errors are built as in SecretService.
+    action `admin`, which is about the server: a rule with it counts whatever
+    names the rule has. Errors are built as in SecretService.
     """
 
     @staticmethod

@@ -220,7 +220,8 @@ _AdminServiceSearchAuditType = typing_extensions.TypeVar(
 class AdminServiceStub(typing.Generic[_AdminServiceWhoAmIType, _AdminServiceCheckAccessType, _AdminServiceCreateTokenType, _AdminServiceListTokensType, _AdminServiceRevokeTokenType, _AdminServiceListPoliciesType, _AdminServiceApplyPoliciesType, _AdminServiceListMasterKeysType, _AdminServiceRotateMasterKeyType, _AdminServiceRetireMasterKeyType, _AdminServiceCreateBackupType, _AdminServiceSearchAuditType]):
     """AdminService manages who may do what, the master keys, backups and the
     audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    action `admin` (on any name). Errors are built as in SecretService.
+    action `admin`, which is about the server: a rule with it counts whatever
+    names the rule has. Errors are built as in SecretService.
     """
 
     @typing.overload
@@ -433,7 +434,8 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
 class AdminServiceServicer(metaclass=abc.ABCMeta):
     """AdminService manages who may do what, the master keys, backups and the
     audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    action `admin` (on any name). Errors are built as in SecretService.
+    action `admin`, which is about the server: a rule with it counts whatever
+    names the rule has. Errors are built as in SecretService.
     """
 
     @abc.abstractmethod

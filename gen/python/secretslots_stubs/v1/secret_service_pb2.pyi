@@ -362,7 +362,8 @@ class PutSlotResponse(google.protobuf.message.Message):
     """The slot's state after the call."""
     revision: builtins.int
     """The commit that wrote this version of the slot, also when the call changed
-    nothing.
+    nothing. Not what expected_revision compares with: read that from
+    GetSecret or DescribeSecret.
     """
     created: builtins.bool
     """True when the slot number was not known before."""
@@ -535,7 +536,9 @@ Global___Absent: typing_extensions.TypeAlias = Absent
 
 @typing.final
 class Progress(google.protobuf.message.Message):
-    """Progress says that the watcher is up to date."""
+    """Progress says that the watcher is up to date. An idle stream gets one at
+    least every 10 seconds.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1580,7 +1583,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
 
     @property
     def features(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of optional features that are switched on."""
+        """Names of optional features that are switched on: `tls`."""
 
     def __init__(
         self,

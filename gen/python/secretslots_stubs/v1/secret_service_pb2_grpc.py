@@ -192,8 +192,8 @@ class SecretServiceServicer(object):
         values may be skipped, the last one always arrives. The first message of a
         fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
         one the newer state, `progress` when nothing changed, or `history_reset`
-        followed by the state when the token can't be honoured. Ends with
-        UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+        followed by the state when the token can't be honoured. Ends with NOT_FOUND
+        when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
         or DATA_LOSS. Needs `watch`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -201,8 +201,8 @@ class SecretServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchSlots(self, request, context):
-        """WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-        one slot a message. Apply what came since the last `synced` as one step
+        """WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+        stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
         when the next `synced` arrives. Needs `watch` on every name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -251,7 +251,8 @@ class SecretServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EnableSlot(self, request, context):
-        """EnableSlot puts a disabled slot back. Enabling a destroyed one is
+        """EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+        and changes nothing. Enabling or disabling a destroyed one is
         FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -419,14 +419,14 @@ class SecretServiceStub(typing.Generic[_SecretServiceGetSecretType, _SecretServi
     values may be skipped, the last one always arrives. The first message of a
     fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
     one the newer state, `progress` when nothing changed, or `history_reset`
-    followed by the state when the token can't be honoured. Ends with
-    UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+    followed by the state when the token can't be honoured. Ends with NOT_FOUND
+    when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
     or DATA_LOSS. Needs `watch`.
     """
 
     WatchSlots: _SecretServiceWatchSlotsType
-    """WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-    one slot a message. Apply what came since the last `synced` as one step
+    """WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+    stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
     when the next `synced` arrives. Needs `watch` on every name.
     """
 
@@ -456,7 +456,8 @@ class SecretServiceStub(typing.Generic[_SecretServiceGetSecretType, _SecretServi
     """
 
     EnableSlot: _SecretServiceEnableSlotType
-    """EnableSlot puts a disabled slot back. Enabling a destroyed one is
+    """EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+    and changes nothing. Enabling or disabling a destroyed one is
     FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
     """
 
@@ -605,8 +606,8 @@ class SecretServiceServicer(metaclass=abc.ABCMeta):
         values may be skipped, the last one always arrives. The first message of a
         fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
         one the newer state, `progress` when nothing changed, or `history_reset`
-        followed by the state when the token can't be honoured. Ends with
-        UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+        followed by the state when the token can't be honoured. Ends with NOT_FOUND
+        when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
         or DATA_LOSS. Needs `watch`.
         """
 
@@ -616,8 +617,8 @@ class SecretServiceServicer(metaclass=abc.ABCMeta):
         request: secretslots_stubs.v1.secret_service_pb2.WatchSlotsRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[secretslots_stubs.v1.secret_service_pb2.WatchSlotsResponse], collections.abc.AsyncIterator[secretslots_stubs.v1.secret_service_pb2.WatchSlotsResponse]]:
-        """WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-        one slot a message. Apply what came since the last `synced` as one step
+        """WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+        stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
         when the next `synced` arrives. Needs `watch` on every name.
         """
 
@@ -677,7 +678,8 @@ class SecretServiceServicer(metaclass=abc.ABCMeta):
         request: secretslots_stubs.v1.secret_service_pb2.EnableSlotRequest,
         context: _ServicerContext,
     ) -> typing.Union[secretslots_stubs.v1.secret_service_pb2.EnableSlotResponse, collections.abc.Awaitable[secretslots_stubs.v1.secret_service_pb2.EnableSlotResponse]]:
-        """EnableSlot puts a disabled slot back. Enabling a destroyed one is
+        """EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+        and changes nothing. Enabling or disabling a destroyed one is
         FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
         """
 

@@ -959,8 +959,8 @@ export const SearchAuditResponseSchema: GenMessage<SearchAuditResponse> = /*@__P
   messageDesc(file_secretslots_v1_admin_service, 27);
 
 /**
- * Action is what a rule allows. No action implies another, but every check
- * passes for a principal with the action asked for.
+ * Action is what a rule allows. No action implies another: `admin` does not
+ * read secrets, and `read` does not list them.
  *
  * @generated from enum secretslots.v1.Action
  */
@@ -1016,8 +1016,8 @@ export const Action = {
 } as const;
 
 /**
- * Action is what a rule allows. No action implies another, but every check
- * passes for a principal with the action asked for.
+ * Action is what a rule allows. No action implies another: `admin` does not
+ * read secrets, and `read` does not list them.
  *
  * @generated from enum secretslots.v1.Action
  */
@@ -1080,7 +1080,8 @@ export const IdentityMethodSchema: GenEnum<IdentityMethod> = /*@__PURE__*/
 /**
  * AdminService manages who may do what, the master keys, backups and the
  * audit log. Every call but WhoAmI and CheckAccess about oneself needs the
- * action `admin` (on any name). Errors are built as in SecretService.
+ * action `admin`, which is about the server: a rule with it counts whatever
+ * names the rule has. Errors are built as in SecretService.
  *
  * @generated from service secretslots.v1.AdminService
  */

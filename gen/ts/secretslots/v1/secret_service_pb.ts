@@ -308,7 +308,8 @@ export type PutSlotResponse = Message<"secretslots.v1.PutSlotResponse"> & {
 
   /**
    * The commit that wrote this version of the slot, also when the call changed
-   * nothing.
+   * nothing. Not what expected_revision compares with: read that from
+   * GetSecret or DescribeSecret.
    *
    * @generated from field: uint64 revision = 4;
    */
@@ -526,7 +527,8 @@ export const AbsentSchema: GenMessage<Absent> = /*@__PURE__*/
   messageDesc(file_secretslots_v1_secret_service, 9);
 
 /**
- * Progress says that the watcher is up to date.
+ * Progress says that the watcher is up to date. An idle stream gets one at
+ * least every 10 seconds.
  *
  * @generated from message secretslots.v1.Progress
  */
@@ -1804,7 +1806,7 @@ export type GetServerInfoResponse = Message<"secretslots.v1.GetServerInfoRespons
   limits?: Limits | undefined;
 
   /**
-   * Names of optional features that are switched on.
+   * Names of optional features that are switched on: `tls`.
    *
    * @generated from field: repeated string features = 5;
    */
@@ -2123,8 +2125,8 @@ export const SecretService: GenService<{
    * values may be skipped, the last one always arrives. The first message of a
    * fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
    * one the newer state, `progress` when nothing changed, or `history_reset`
-   * followed by the state when the token can't be honoured. Ends with
-   * UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+   * followed by the state when the token can't be honoured. Ends with NOT_FOUND
+   * when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
    * or DATA_LOSS. Needs `watch`.
    *
    * @generated from rpc secretslots.v1.SecretService.WatchSecret
@@ -2135,8 +2137,8 @@ export const SecretService: GenService<{
     output: typeof WatchSecretResponseSchema;
   },
   /**
-   * WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-   * one slot a message. Apply what came since the last `synced` as one step
+   * WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+   * stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
    * when the next `synced` arrives. Needs `watch` on every name.
    *
    * @generated from rpc secretslots.v1.SecretService.WatchSlots
@@ -2203,7 +2205,8 @@ export const SecretService: GenService<{
     output: typeof DisableSlotResponseSchema;
   },
   /**
-   * EnableSlot puts a disabled slot back. Enabling a destroyed one is
+   * EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+   * and changes nothing. Enabling or disabling a destroyed one is
    * FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
    *
    * @generated from rpc secretslots.v1.SecretService.EnableSlot
