@@ -69,7 +69,10 @@ const SQL = {
   whole: "SELECT store_id, row_sum, (SELECT coalesce(max(revision), 0) FROM changes) AS newest FROM store",
 } as const;
 
-/** All reads of the port over one connection. Each is one moment: one statement, or one read transaction. */
+/**
+ * All reads of the port over one connection, which nothing is written through. Each is one moment: one statement,
+ * or one read transaction.
+ */
 export class Reader {
   readonly #db: Connection;
   readonly #statements = new Map<string, Statement>();
