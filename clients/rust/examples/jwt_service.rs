@@ -4,6 +4,8 @@
 //! roll-over old tokens hold, new ones are signed with the new key, and nobody is logged out. Disabling a slot ends the
 //! tokens that it signed.
 
+mod hs256;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +53,7 @@ fn service(key: Handle) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    hs256::PROVIDER.install_default().map_err(|_| "another provider is installed")?;
     let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     let token = Token::file(setting("SLOTS_TOKEN_FILE", "data/admin.token"));
     let set = secretslots::open(setting("SLOTS_ADDRESS", "127.0.0.1:50051"), token, ["app/jwt-key"]).await?;

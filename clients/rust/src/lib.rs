@@ -1,21 +1,4 @@
-//! The client of Secret Slots, a self-hosted secrets service whose secrets rotate under running programs.
-//!
-//! A [`Handle`] always holds the newest value of one secret: reading it is one atomic load, and it goes on answering
-//! while the server is away.
-//!
-//! ```no_run
-//! # async fn five() -> secretslots::Result<()> {
-//! let set = secretslots::open("127.0.0.1:50051", secretslots::Token::file("data/admin.token"), ["app/db"]).await?;
-//! let password = set.handle("app/db")?;
-//! println!("current slot: {}", password.current()?.slot());
-//! println!("effective at 3: slot {}", password.effective_at(3)?.slot());
-//! password.on_change(|change| println!("rotated: {:?}", change.current));
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! Values redact themselves: [`SecretValue`] prints `[secret]`, and so does everything that holds one. The bytes of a
-//! value are overwritten when its last clone is dropped; copies in the buffers of gRPC and TLS are not.
+#![doc = include_str!("../README.md")]
 
 mod address;
 mod backoff;
