@@ -123,6 +123,11 @@ test("a full disk refuses writes, serves reads and watches, and all works again 
   expect(server.child.exitCode).toBeNull();
 });
 
+/** Answered in each round; four writers fill at least a quarter as many groups, each with its flush. */
+const WRITES = 80;
+/** A flush that comes after the start and before the end of those. */
+const IN_LOAD = 12;
+
 /** What may be made to fail: a call of the system, and with what. */
 const CALLS = [
   { call: "fsync", error: "EIO", nth: 40 },
@@ -133,38 +138,47 @@ const CALLS = [
   { call: "ftruncate", error: "ENOSPC", nth: 3 },
 ] as const;
 
-test(`${FAULTS} writes and flushes that fail are told, or end the server, and lose nothing (D2, D5)`, async (context) => {
-  if (!needs("strace")) {
-    context.skip();
-    return;
-  }
-  const seed = seedOf("failing calls");
-  const random = new Random(seed);
-  const lane = new Lane({ random: random.fork(), writers: 4 });
-  cleanups.push(() => lane.dispose());
-  await lane.begin();
-  await lane.killAll();
-  const log = join(folder(), "injected");
-  const counts: Record<string, number> = {};
-  for (let round = 0; round < FAULTS; round += 1) {
-    // Every kind in turn, from the first call on.
-    const { call, error, nth: most } = CALLS[round % CALLS.length]!;
-    const nth = 1 + (round < CALLS.length ? 0 : random.below(most));
-    const fault: Injection = { call, nth, fault: { error } };
-    rmSync(log, { force: true });
-    try {
-      const exit = await lane.underFault(injecting(fault, log), 40, () => failedFlushes(log).length > 0);
-      const outcome = judge(injected(log), failedFlushes(log), exit);
-      counts[`${call} ${error}: ${outcome}`] = (counts[`${call} ${error}: ${outcome}`] ?? 0) + 1;
-      await lane.begin();
-      await lane.killAll();
-    } catch (cause) {
-      const details = `${call} ${error}, number ${nth} of a thread\n${String(cause)}`;
-      failWith("disk-fault", `SLOTS_TEST_SEED=${seed} npm run guarantees -- disk-faults`, details);
+test(
+  `${FAULTS} writes and flushes that fail are told, or end the server, and lose nothing (D2, D5)`,
+  async (context) => {
+    if (!needs("strace")) {
+      context.skip();
+      return;
     }
-  }
-  console.log(counts);
-});
+    const seed = seedOf("failing calls");
+    const random = new Random(seed);
+    const lane = new Lane({ random: random.fork(), writers: 4 });
+    cleanups.push(() => lane.dispose());
+    await lane.begin();
+    await lane.killAll();
+    const log = join(folder(), "injected");
+    const counts: Record<string, number> = {};
+    for (let round = 0; round < FAULTS; round += 1) {
+      // Every kind in turn, from the first call on.
+      const { call, error, nth: most } = CALLS[round % CALLS.length]!;
+      const nth = round < CALLS.length ? 1 : round === CALLS.length ? IN_LOAD : 1 + random.below(most);
+      const fault: Injection = { call, nth, fault: { error } };
+      rmSync(log, { force: true });
+      try {
+        const exit = await lane.underFault(
+          injecting(fault, log),
+          WRITES,
+          () => failedFlushes(log).length > 0,
+        );
+        const outcome = judge(injected(log), failedFlushes(log), exit);
+        counts[`${call} ${error}: ${outcome}`] = (counts[`${call} ${error}: ${outcome}`] ?? 0) + 1;
+        await lane.begin();
+        await lane.killAll();
+      } catch (cause) {
+        const details = `${call} ${error}, number ${nth} of a thread\n${String(cause)}`;
+        failWith("disk-fault", `SLOTS_TEST_SEED=${seed} npm run guarantees -- disk-faults`, details);
+      }
+    }
+    console.log(counts);
+    if (FAULTS > CALLS.length) expect(counts["fsync EIO: ended"]).toBeGreaterThan(0);
+  },
+  Math.max(900_000, FAULTS * 30_000),
+);
 
 /** Zeros that are kept for a full disk hold nothing yet; every other flush was of something. */
 function failedFlushes(log: string): readonly string[] {

@@ -74,41 +74,45 @@ test(
   Math.max(900_000, KILLS * 4000),
 );
 
-test(`${CALL_KILLS} kills inside a system call lose nothing that was answered (D1, D2, W9)`, async (context) => {
-  if (!needs("strace")) {
-    context.skip();
-    return;
-  }
-  const seed = seedOf("kills inside calls");
-  const random = new Random(seed);
-  const log = join(mkdtempSync(join(tmpdir(), "slots-call-kills-")), "injected");
-  let hits = 0;
-  let lane: Lane | undefined;
-  for (let round = 0; round < CALL_KILLS; round += 1) {
-    // A third of them meets a first start.
-    if (round % 3 === 0 || lane === undefined) {
-      await lane?.dispose();
-      lane = new Lane({ random: random.fork(), writers: 4 });
-      lanes.push(lane);
+test(
+  `${CALL_KILLS} kills inside a system call lose nothing that was answered (D1, D2, W9)`,
+  async (context) => {
+    if (!needs("strace")) {
+      context.skip();
+      return;
     }
-    const call = random.pick(Object.keys(CALLS)) as keyof typeof CALLS;
-    const nth = 1 + random.below(CALLS[call]);
-    try {
-      rmSync(log, { force: true });
-      const exit = await lane.underFault(
-        injecting({ call, nth, fault: { signal: "KILL" } }, log),
-        40,
-        () => false,
-      );
-      hits += exit === undefined ? 0 : 1;
-      await lane.begin();
-      await lane.killAll();
-    } catch (error) {
-      const replay = `SLOTS_TEST_SEED=${seed} SLOTS_TEST_CALL_KILLS=${CALL_KILLS} npm run guarantees -- kill-loop`;
-      failWith("call-kill", replay, `killed in ${call}, number ${nth} of a thread\n${String(error)}`);
+    const seed = seedOf("kills inside calls");
+    const random = new Random(seed);
+    const log = join(mkdtempSync(join(tmpdir(), "slots-call-kills-")), "injected");
+    let hits = 0;
+    let lane: Lane | undefined;
+    for (let round = 0; round < CALL_KILLS; round += 1) {
+      // A third of them meets a first start.
+      if (round % 3 === 0 || lane === undefined) {
+        await lane?.dispose();
+        lane = new Lane({ random: random.fork(), writers: 4 });
+        lanes.push(lane);
+      }
+      const call = random.pick(Object.keys(CALLS)) as keyof typeof CALLS;
+      const nth = 1 + random.below(CALLS[call]);
+      try {
+        rmSync(log, { force: true });
+        const exit = await lane.underFault(
+          injecting({ call, nth, fault: { signal: "KILL" } }, log),
+          40,
+          () => false,
+        );
+        hits += exit === undefined ? 0 : 1;
+        await lane.begin();
+        await lane.killAll();
+      } catch (error) {
+        const replay = `SLOTS_TEST_SEED=${seed} SLOTS_TEST_CALL_KILLS=${CALL_KILLS} npm run guarantees -- kill-loop`;
+        failWith("call-kill", replay, `killed in ${call}, number ${nth} of a thread\n${String(error)}`);
+      }
     }
-  }
-  rmSync(dirname(log), { recursive: true, force: true });
-  console.log(`${hits} of ${CALL_KILLS} were killed inside the call that was chosen`);
-  expect(hits).toBeGreaterThan(0);
-});
+    rmSync(dirname(log), { recursive: true, force: true });
+    console.log(`${hits} of ${CALL_KILLS} were killed inside the call that was chosen`);
+    expect(hits).toBeGreaterThan(0);
+  },
+  Math.max(900_000, CALL_KILLS * 20_000),
+);
