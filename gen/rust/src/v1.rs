@@ -344,8 +344,8 @@ pub struct SearchAuditResponse {
     #[prost(string, tag = "1")]
     pub record_json: ::prost::alloc::string::String,
 }
-/// Action is what a rule allows. No action implies another, but every check
-/// passes for a principal with the action asked for.
+/// Action is what a rule allows. No action implies another: `admin` does not
+/// read secrets, and `read` does not list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Action {
@@ -445,7 +445,8 @@ pub mod admin_service_client {
     use tonic::codegen::http::Uri;
     /// AdminService manages who may do what, the master keys, backups and the
     /// audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    /// action `admin` (on any name). Errors are built as in SecretService.
+    /// action `admin`, which is about the server: a rule with it counts whatever
+    /// names the rule has. Errors are built as in SecretService.
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -966,7 +967,8 @@ pub mod admin_service_server {
     }
     /// AdminService manages who may do what, the master keys, backups and the
     /// audit log. Every call but WhoAmI and CheckAccess about oneself needs the
-    /// action `admin` (on any name). Errors are built as in SecretService.
+    /// action `admin`, which is about the server: a rule with it counts whatever
+    /// names the rule has. Errors are built as in SecretService.
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,
@@ -1752,7 +1754,8 @@ pub struct PutSlotResponse {
     #[prost(enumeration = "SlotState", tag = "3")]
     pub state: i32,
     /// The commit that wrote this version of the slot, also when the call changed
-    /// nothing.
+    /// nothing. Not what expected_revision compares with: read that from
+    /// GetSecret or DescribeSecret.
     #[prost(uint64, tag = "4")]
     pub revision: u64,
     /// True when the slot number was not known before.
@@ -1843,7 +1846,8 @@ pub struct Absent {
     #[prost(enumeration = "AbsentReason", tag = "1")]
     pub reason: i32,
 }
-/// Progress says that the watcher is up to date.
+/// Progress says that the watcher is up to date. An idle stream gets one at
+/// least every 10 seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {}
 /// HistoryReset says that what the watcher knows is of another history.
@@ -2348,7 +2352,7 @@ pub struct GetServerInfoResponse {
     /// The limits in force.
     #[prost(message, optional, tag = "4")]
     pub limits: ::core::option::Option<Limits>,
-    /// Names of optional features that are switched on.
+    /// Names of optional features that are switched on: `tls`.
     #[prost(string, repeated, tag = "5")]
     pub features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -2706,8 +2710,8 @@ pub mod secret_service_client {
         /// values may be skipped, the last one always arrives. The first message of a
         /// fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
         /// one the newer state, `progress` when nothing changed, or `history_reset`
-        /// followed by the state when the token can't be honoured. Ends with
-        /// UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+        /// followed by the state when the token can't be honoured. Ends with NOT_FOUND
+        /// when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
         /// or DATA_LOSS. Needs `watch`.
         pub async fn watch_secret(
             &mut self,
@@ -2733,8 +2737,8 @@ pub mod secret_service_client {
                 .insert(GrpcMethod::new("secretslots.v1.SecretService", "WatchSecret"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-        /// one slot a message. Apply what came since the last `synced` as one step
+        /// WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+        /// stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
         /// when the next `synced` arrives. Needs `watch` on every name.
         pub async fn watch_slots(
             &mut self,
@@ -2893,7 +2897,8 @@ pub mod secret_service_client {
                 .insert(GrpcMethod::new("secretslots.v1.SecretService", "DisableSlot"));
             self.inner.unary(req, path, codec).await
         }
-        /// EnableSlot puts a disabled slot back. Enabling a destroyed one is
+        /// EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+        /// and changes nothing. Enabling or disabling a destroyed one is
         /// FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
         pub async fn enable_slot(
             &mut self,
@@ -3055,8 +3060,8 @@ pub mod secret_service_server {
         /// values may be skipped, the last one always arrives. The first message of a
         /// fresh watch is `current` (or, with allow_missing, `absent`); of a resumed
         /// one the newer state, `progress` when nothing changed, or `history_reset`
-        /// followed by the state when the token can't be honoured. Ends with
-        /// UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
+        /// followed by the state when the token can't be honoured. Ends with NOT_FOUND
+        /// when a fresh watch without allow_missing finds nothing to show, UNAVAILABLE (DRAINING, SLOW_CONSUMER), UNAUTHENTICATED, PERMISSION_DENIED
         /// or DATA_LOSS. Needs `watch`.
         async fn watch_secret(
             &self,
@@ -3071,8 +3076,8 @@ pub mod secret_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// WatchSlots follows all live slots of up to 1,000 secrets on one stream,
-        /// one slot a message. Apply what came since the last `synced` as one step
+        /// WatchSlots follows all live (enabled) slots of up to 1,000 secrets on one
+        /// stream, one slot a message. Ends as WatchSecret does. Apply what came since the last `synced` as one step
         /// when the next `synced` arrives. Needs `watch` on every name.
         async fn watch_slots(
             &self,
@@ -3124,7 +3129,8 @@ pub mod secret_service_server {
             tonic::Response<super::DisableSlotResponse>,
             tonic::Status,
         >;
-        /// EnableSlot puts a disabled slot back. Enabling a destroyed one is
+        /// EnableSlot puts a disabled slot back. A slot that is enabled already is OK
+        /// and changes nothing. Enabling or disabling a destroyed one is
         /// FAILED_PRECONDITION (SLOT_DESTROYED). Needs `manage`.
         async fn enable_slot(
             &self,
