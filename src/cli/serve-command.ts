@@ -51,9 +51,6 @@ async function run(options: Record<string, unknown>): Promise<void> {
   process.umask(0o077);
   // Loaded only now, so that a mistake in a setting is told without waiting for the database to load.
   const server = await start(settings, log);
-  // Workers are told apart by their parent, which is the one that says so.
-  if (!cluster.isWorker) process.stdout.write(`listening on ${server.address}\n`);
-
   process.on("SIGHUP", () => server.reload());
   let stopping = false;
   const stop = (signal: string) => {
@@ -70,6 +67,9 @@ async function run(options: Record<string, unknown>): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  // Last, so that whoever waits for it can stop the server at once, in order. Workers are told apart by their
+  // parent, which is the one that says so.
+  if (!cluster.isWorker) process.stdout.write(`listening on ${server.address}\n`);
 }
 
 async function start(settings: Settings, log: Logger): Promise<RunningServer> {
