@@ -57,7 +57,7 @@ export async function openSqliteStore(
   const storage = await openSqliteStorage({
     dataDir,
     maxWaiting: settings["write-queue"],
-    onEvent: (event) => log.info(event, "store"),
+    onEvent: (event) => log[event.kind === "wal-truncated" ? "debug" : "info"](event, "store"),
     onFatal: (reason) => endInDoubt("the store", reason),
     ...(writer === undefined ? {} : { writer }),
   });

@@ -10,6 +10,7 @@ import { Core } from "./core/core.ts";
 import { KeyManager } from "./core/master-keys.ts";
 import { OpenedSecrets } from "./core/opened-secrets.ts";
 import { RequestDigester } from "./crypto/request-digest.ts";
+import { NO_REVISION } from "./domain/numbers.ts";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { endInDoubt, openStore, pruneNowAndThen } from "./open-store.ts";
@@ -67,7 +68,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     segmentBytes: settings["audit-segment-bytes"],
     reserveBytes: settings["audit-reserve-bytes"],
     onState: (state, cause) =>
-      log[state === "ok" || state === "closed" ? "info" : "warn"](
+      log[state === "closed" ? "debug" : state === "ok" ? "info" : "warn"](
         { state, cause: messageOf(cause) },
         "audit log",
       ),
@@ -75,7 +76,12 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     onAnchorError: (cause) => log.warn({ cause: messageOf(cause) }, "an audit anchor could not be kept"),
   });
   const completed = await completeAudit(storage, auditLog, audited, now);
-  if (completed > 0) log.info({ completed }, "completed the audit log with changes that were not in it");
+  // A new store has no log yet: what its first start did is no sign of a process that was killed.
+  if (completed > 0)
+    log[audited === NO_REVISION ? "debug" : "info"](
+      { completed },
+      "completed the audit log with changes that were not in it",
+    );
   const audit = new Auditor(auditLog, storage);
   auditor = audit;
 

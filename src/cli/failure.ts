@@ -67,6 +67,8 @@ function hintFor({ code, reason, message }: CodedError): string | undefined {
     case "REVISION_MISMATCH":
     case "ETAG_MISMATCH":
       return "Somebody changed it meanwhile: look with 'slots describe' and decide again.";
+    case "SECRETS_MISSING":
+      return "Put what is missing first, or wait longer with --wait.";
     case "NO_EFFECTIVE_SLOT":
       return "'slots describe NAME' shows its slots.";
     case "SECRET_NOT_FOUND":
