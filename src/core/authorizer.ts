@@ -18,11 +18,13 @@ export interface Grant {
 /** What is asked of a call: which RPC it is, and whose. */
 type CallerOf = Pick<Call, "rpc" | "identity">;
 
-/** One action's grants of one principal: a look-up by exact name, then the few prefixes. */
+/** One action's grants of one principal: a look-up by exact name, then one for each length that a prefix has. */
 interface ActionGrants {
   readonly exact: ReadonlyMap<string, Grant>;
-  /** Shortest first; a prefix that a shorter one covers is left out. */
-  readonly prefixes: readonly (readonly [prefix: string, grant: Grant])[];
+  /** A prefix that a shorter one covers is left out. */
+  readonly prefixes: ReadonlyMap<string, Grant>;
+  /** Rising, each once: at most 256, however many prefixes there are. */
+  readonly lengths: readonly number[];
 }
 
 type PrincipalGrants = ReadonlyMap<Action, ActionGrants>;
@@ -78,7 +80,11 @@ export class Authorizer {
     if (grants === undefined) return undefined;
     const exact = grants.exact.get(name);
     if (exact !== undefined) return exact;
-    for (const [prefix, grant] of grants.prefixes) if (name.startsWith(prefix)) return grant;
+    for (const length of grants.lengths) {
+      if (length > name.length) return undefined;
+      const grant = grants.prefixes.get(name.slice(0, length));
+      if (grant !== undefined) return grant;
+    }
     return undefined;
   }
 
@@ -89,7 +95,7 @@ export class Authorizer {
 
   explainAdmin(head: Head, principal: Pick<Principal, "name" | "groups">): Grant | undefined {
     const grants = this.#grantsOf(head, principal).get("admin");
-    return grants?.prefixes[0]?.[1] ?? grants?.exact.values().next().value;
+    return grants?.prefixes.values().next().value ?? grants?.exact.values().next().value;
   }
 
   /** The names below `prefix` that the principal may list; throws PERMISSION_DENIED when it has no list grant at all. */
@@ -98,7 +104,7 @@ export class Authorizer {
     if (grants === undefined) throw permissionDenied();
     if (!NAME_CHARACTERS.test(prefix)) return [];
     const ranges: NameRange[] = [];
-    for (const [granted] of grants.prefixes) {
+    for (const granted of grants.prefixes.keys()) {
       if (granted.startsWith(prefix)) ranges.push(rangeOf(granted));
       else if (prefix.startsWith(granted)) ranges.push(rangeOf(prefix));
     }
@@ -183,11 +189,16 @@ function compile(policies: readonly Policy[]): PrincipalGrants {
   }
   const compiled = new Map<Action, ActionGrants>();
   for (const [action, { exact, prefixes }] of byAction) {
-    const kept: [string, Grant][] = [];
-    for (const entry of [...prefixes].sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1))) {
-      if (!kept.some(([shorter]) => entry[0].startsWith(shorter))) kept.push(entry);
+    // In order of text, whatever a prefix covers follows it at once: comparing with the last one kept is enough.
+    const kept = new Map<string, Grant>();
+    let last: string | undefined;
+    for (const [prefix, grant] of [...prefixes].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      if (last !== undefined && prefix.startsWith(last)) continue;
+      last = prefix;
+      kept.set(prefix, grant);
     }
-    compiled.set(action, { exact, prefixes: kept });
+    const lengths = [...new Set([...kept.keys()].map((prefix) => prefix.length))].sort((a, b) => a - b);
+    compiled.set(action, { exact, prefixes: kept, lengths });
   }
   return compiled;
 }
