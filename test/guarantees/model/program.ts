@@ -190,7 +190,7 @@ export type Emphasis =
   | "epoch";
 
 const rare = fc.oneof(
-  { weight: 150, arbitrary: action },
+  { weight: 500, arbitrary: action },
   { weight: 1, arbitrary: flood as fc.Arbitrary<Action> },
 );
 const round = fc.oneof(

@@ -7,7 +7,7 @@ import { BUGS } from "./bugs.ts";
  * changing the sources as they load. What is on disk, and with it what is published, knows nothing of it. A bug whose
  * text is no longer there keeps the server from starting, so that none is ever looked for in vain.
  */
-const name = process.env["SLOTS_TEST_BUG"];
+const name = process.env.SLOTS_TEST_BUG;
 const bug = BUGS.find((each) => each.name === name);
 if (bug === undefined) throw new Error(`SLOTS_TEST_BUG: there is no bug '${name}'`);
 
