@@ -32,7 +32,9 @@ describe("many watchers", () => {
   });
 
   it("that are stopped hold nothing up, cost no memory, and get the last value when they go on (W5, W6, W13)", async () => {
-    const server = await ServerProcess.start({ args: ["--max-slots-per-secret", "20000", "--slow-consumer-seconds", "3600"] });
+    const server = await ServerProcess.start({
+      args: ["--max-slots-per-secret", "20000", "--slow-consumer-seconds", "3600"],
+    });
     const wire = new Wire(server.address, server.adminToken);
     const name = "stopped";
     const value = (slot: number) => Buffer.alloc(32 * 1024, String(slot));
