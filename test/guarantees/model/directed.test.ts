@@ -39,6 +39,20 @@ describe("one server", () => {
     );
   });
 
+  test("the same request twice at once is answered alike", async () => {
+    for (let n = 0; n < 40; n++) {
+      const put = () => world.wire(0, 0).put(`twice/${n}`, 0n, "v", { requestId: `twice-${n}` });
+      const [one, other] = await Promise.all([put(), put()]);
+      expect(other).toEqual(one);
+      expect(one.created).toBe(true);
+    }
+  });
+
+  test("a server can be stopped in order as soon as it says that it is ready", async () => {
+    // `stop` fails unless the process ends with 0.
+    for (let n = 0; n < 3; n++) await world.stop(0);
+  });
+
   test("a client keeps its promises through kills, cuts and a new epoch (W14)", async () => {
     const recorder = new Recorder();
     const secrets = await (async () => {

@@ -1,2 +1,2 @@
-/** The seed of this run: today's own unless SLOTS_TEST_SEED says which. Printed, so that a failure can be met again. */
+/** The seed of this run; SLOTS_TEST_SEED begins elsewhere. Printed with the result, so that a failure can be met again. */
 export const seed = Number(process.env.SLOTS_TEST_SEED ?? 20_260_101);
