@@ -96,9 +96,9 @@ try {
   const client = connect({ address, tokenFile });
   await checkJwtService(client, { address, tokenFile });
   await checkPool(client, { address, tokenFile });
-  client.close();
   const env = { ...process.env, SLOTS_ADDRESS: address, SLOTS_TOKEN_FILE: tokenFile };
   await client.putSlot({ name: "app/db", slot: 0, value: "password" });
+  client.close();
   const five = spawnSync(process.execPath, ["five-lines.js"], {
     cwd: import.meta.dirname,
     env,
