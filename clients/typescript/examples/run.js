@@ -108,6 +108,8 @@ try {
   assert.doesNotMatch(five.stdout, /password/);
   console.log("five-lines: ok");
 } finally {
+  const ended = new Promise((resolve) => child.once("exit", resolve));
   child.kill();
+  await ended;
   rmSync(folder, { recursive: true, force: true });
 }
