@@ -7,7 +7,7 @@ import { waitFor } from "../support/wait-for.ts";
 import { Wire } from "../support/wire.ts";
 import { auditLines } from "./audit-records.ts";
 
-/** Guessing tokens at full speed. On demand: SLOTS_TEST_WRONG_TOKENS=1000000. */
+/** Guessing tokens at full speed. On demand: SLOTS_TEST_WRONG_TOKENS=1000000 SLOTS_TEST_AT_ONCE=500. */
 const TRIES = Number(process.env.SLOTS_TEST_WRONG_TOKENS ?? 6_000);
 const GOOD_CALLS = 1_000;
 let server: ServerProcess;
