@@ -2,7 +2,6 @@ import type { Keyring } from "../crypto/keyring.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { NO_REVISION, type Revision, type SlotNumber } from "../domain/numbers.ts";
-import type { SealedRecord } from "../domain/sealed-record.ts";
 import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head, SecretMeta, SlotRead, SlotRow } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -116,16 +115,18 @@ export class OpenedSecrets {
     const kept = this.#touch(name)?.live;
     const { live, asOf } = kept === undefined ? this.#readLive(name) : { live: kept, asOf: head };
     if (live.slots === "too many") return this.#storage.readEffectiveAt(name, at);
-    return { head: asOf, secret: live.secret, slot: lastAtOrBelow(live.slots, at) };
+    const slot = lastAtOrBelow(live.slots, at);
+    // A record that is not opened yet is read together with the decision for it: read after it, it could be gone.
+    if (slot !== undefined && this.#opened(name, slot) === undefined)
+      return this.#storage.readEffectiveAt(name, at);
+    return { head: asOf, secret: live.secret, slot };
   }
 
   /** Opens a slot's record; throws RECORD_DAMAGED when it does not open. */
   open(name: SecretName, row: SlotRow): SecretValue {
-    const key = Buffer.from(row.versionId).toString("latin1");
-    const known = this.#entries.get(name)?.values.get(key);
+    const known = this.#opened(name, row);
     if (known !== undefined) return known;
-    const { slot, versionId } = row;
-    const record = row.record ?? this.#recordOf(name, row);
+    const { slot, versionId, record } = row;
     if (record === undefined) {
       throw new SlotsError("RECORD_DAMAGED", `the record of slot ${slot} of '${name}' is missing`, {
         metadata: { name, slot: String(slot) },
@@ -134,7 +135,7 @@ export class OpenedSecrets {
     const { storeId } = this.#storage.identity;
     const value = this.#keyring.open({ storeId, name, slot, versionId }, record);
     this.#keep(name, (entry) => {
-      entry.values.set(key, value);
+      entry.values.set(keyOf(versionId), value);
       return value.size + ENTRY_BYTES;
     });
     return value;
@@ -171,10 +172,8 @@ export class OpenedSecrets {
     return { live, asOf: page.head };
   }
 
-  /** The record of a version that was listed without it; undefined when the slot has moved on. */
-  #recordOf(name: SecretName, { slot, versionId }: SlotRow): SealedRecord | undefined {
-    const row = this.#storage.readSlot(name, slot).slot;
-    return row !== undefined && Buffer.compare(row.versionId, versionId) === 0 ? row.record : undefined;
+  #opened(name: SecretName, { versionId }: SlotRow): SecretValue | undefined {
+    return this.#entries.get(name)?.values.get(keyOf(versionId));
   }
 
   #apply(head: Head): void {
@@ -251,6 +250,10 @@ export class OpenedSecrets {
     this.#entries.delete(name);
     this.#bytes -= entry.bytes;
   }
+}
+
+function keyOf(versionId: Uint8Array): string {
+  return Buffer.from(versionId).toString("latin1");
 }
 
 function lastAtOrBelow(slots: readonly SlotRow[], at: SlotNumber): SlotRow | undefined {
