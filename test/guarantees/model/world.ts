@@ -1,7 +1,7 @@
 import { credentials } from "@grpc/grpc-js";
 import { AdminService, Action as Right } from "../../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { ServerProcess } from "../../support/server-process.ts";
-import { Wire } from "../../support/wire.ts";
+import { Wire, WireError } from "../../support/wire.ts";
 import { TcpProxy } from "./proxy.ts";
 
 /** Client 0 administers and writes; the others read and watch, and can lose that. */
@@ -208,6 +208,23 @@ export class World {
   async tidy(): Promise<void> {
     for (const wire of this.#old.splice(0)) wire.close();
     for (const client of this.#ungranted) await this.grant(client, true, 0);
+    await this.#whole();
+  }
+
+  /** A channel that saw its server away stays closed for a while; the next sequence must not meet that as a failure. */
+  async #whole(): Promise<void> {
+    const end = Date.now() + 30_000;
+    const answers = async (wire: Wire): Promise<void> => {
+      for (;;) {
+        const code = await wire.call(AdminService.method.whoAmI, {}).then(
+          () => "OK",
+          (error: unknown) => (error instanceof WireError ? error.code : "UNKNOWN"),
+        );
+        if (code === "OK" || code === "UNAUTHENTICATED" || Date.now() > end) return;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    await Promise.all([...this.#wires.values()].map(answers));
   }
 
   async close(): Promise<void> {
