@@ -29,6 +29,8 @@ export class World {
   readonly #dataDir: string;
   readonly #tokens: { token: string; tokenId: string; ordinal: number }[];
   readonly #wires = new Map<string, Wire>();
+  /** Whether a connection was broken since the last sequence began. */
+  #hurt = false;
   readonly #old: Wire[] = [];
   readonly #ungranted = new Set<number>();
 
@@ -162,12 +164,14 @@ export class World {
   }
 
   async kill(server: number): Promise<void> {
+    this.#hurt = true;
     const seat = server % this.servers;
     await this.#servers[seat]?.kill();
     await this.#restart(seat);
   }
 
   async stop(server: number): Promise<void> {
+    this.#hurt = true;
     const seat = server % this.servers;
     const exit = await this.#servers[seat]?.stop();
     if (exit?.code !== 0)
@@ -177,6 +181,7 @@ export class World {
 
   /** Ends all connections of a server, and lets nobody through for a while. */
   async cut(server: number, ms: number): Promise<void> {
+    this.#hurt = true;
     const seat = server % this.servers;
     const proxy = this.#proxies[seat];
     proxy?.to(undefined);
@@ -186,6 +191,7 @@ export class World {
   }
 
   async newEpoch(): Promise<void> {
+    this.#hurt = true;
     await Promise.all(this.#servers.map((server) => server.stop()));
     for (let seat = 0; seat < this.servers; seat++)
       await this.#restart(seat, seat === 0 ? ["--new-epoch"] : []);
@@ -208,7 +214,8 @@ export class World {
   async tidy(): Promise<void> {
     for (const wire of this.#old.splice(0)) wire.close();
     for (const client of this.#ungranted) await this.grant(client, true, 0);
-    await this.#whole();
+    if (this.#hurt) await this.#whole();
+    this.#hurt = false;
   }
 
   /** A channel that saw its server away stays closed for a while; the next sequence must not meet that as a failure. */
