@@ -64,6 +64,8 @@ async function attempt(
   const { name } = request;
   const slot = chooseSlot(core, request);
   const read = core.storage.readSlot(name, slot);
+  // The next number was taken between the two reads: what is in it now is another put's, be the value the same or not.
+  if (read.slot !== undefined && request.choice.kind === "next-index") return "moved";
   if (read.slot !== undefined && holdsSameValue(core, request, read.slot)) {
     const { epoch } = read.head;
     const unchanged = { epoch, revision: read.slot.valueRevision, slot: read.slot, created: false };

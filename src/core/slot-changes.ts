@@ -86,6 +86,12 @@ export class SlotChanges {
       });
       // Deleted or born again meanwhile: the rest is told when that rings.
       if (page.secret?.bornRevision !== secret.bornRevision) return;
+      // The last live slot has gone since this began: that is all there is to say of the secret now.
+      if (page.secret.enabledCount === 0) {
+        this.toldUpTo = page.head.revision;
+        yield await this.#absent(name, page, page.secret.stateRevision);
+        return;
+      }
       for (const slot of page.slots) {
         after = slot.revision;
         if (slot.state === "enabled") {
