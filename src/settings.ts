@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_SLOTS_PER_SECRET, MAX_VALUE_BYTES_DEFAULT, MAX_VALUE_BYTES_HIGHEST } from "./core/limits.ts";
 
 const count = (most: number, least = 0) => z.coerce.number().int().min(least).max(most);
 const flag = z.union([z.boolean(), z.stringbool()]);
@@ -90,12 +91,12 @@ export const SETTINGS = {
     help: "room kept for the audit log on a full disk",
   },
   "max-value-bytes": {
-    schema: count(1_048_576, 1).default(65_536),
+    schema: count(MAX_VALUE_BYTES_HIGHEST, 1).default(MAX_VALUE_BYTES_DEFAULT),
     value: "N",
     help: "largest value, at most 1048576",
   },
   "max-slots-per-secret": {
-    schema: count(1_000_000, 1).default(10_000),
+    schema: count(1_000_000, 1).default(MAX_SLOTS_PER_SECRET),
     value: "N",
     help: "most slots of one secret",
   },

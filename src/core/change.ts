@@ -1,6 +1,7 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
+import type { Revision } from "../domain/numbers.ts";
 import type { Commit, CommitResult, Mutation, Rejection, RequestKey } from "../storage/commit.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
@@ -74,6 +75,16 @@ export class Change {
     }
   }
 
+  /** Commits a mutation that is decided in the store alone, so that there is nothing it could have moved from. */
+  async commitDecided(
+    mutation: Exclude<Mutation, { kind: "put-slot" | "replace-policies" }>,
+    about: Subject = {},
+  ): Promise<CommitResult> {
+    const result = await this.commit(mutation, about);
+    if (result === "moved") throw new SlotsError("INTERNAL", `the store moved under a '${mutation.kind}'`);
+    return result;
+  }
+
   /** Records an answer that changed nothing now. */
   answered(result: CommitResult, about: Subject): Promise<CommitResult> {
     return this.#answered(result, about, false);
@@ -115,15 +126,10 @@ export class Change {
     const name = "name" in mutation ? mutation.name : ("" as SecretName);
     switch (rejection.kind) {
       case "revision-mismatch": {
-        const revision = String(rejection.revision);
-        if (mutation.kind === "put-slot") {
-          return new SlotsError("REVISION_MISMATCH", `secret '${name}' is at revision ${revision}`, {
-            metadata: { name, revision },
-          });
-        }
+        if (mutation.kind === "put-slot") return revisionMismatch(name, rejection.revision);
         const etag = etagOf(this.#core.storage.head().epoch, rejection.revision);
         return new SlotsError("ETAG_MISMATCH", `secret '${name}' has the etag ${etag} today; read it again`, {
-          metadata: { name, etag, revision },
+          metadata: { name, etag, revision: String(rejection.revision) },
         });
       }
       case "secret-not-found":
@@ -158,11 +164,19 @@ export class Change {
   }
 }
 
-export function retriesExhausted(name: SecretName): SlotsError {
-  return new SlotsError("STORE_BUSY", `secret '${name}' changes too fast; try again`, {
-    metadata: { name },
-    retryAfterMs: 100,
-  });
+/** `what`: as it stands in a sentence, such as `secret 'a/b'`. */
+export function retriesExhausted(what: string, metadata: Readonly<Record<string, string>> = {}): SlotsError {
+  return new SlotsError("STORE_BUSY", `${what} changes too fast; try again`, { metadata, retryAfterMs: 100 });
+}
+
+export function revisionMismatch(name: SecretName, revision: Revision): SlotsError {
+  return new SlotsError(
+    "REVISION_MISMATCH",
+    `secret '${name}' is at revision ${revision}, not the one expected`,
+    {
+      metadata: { name, revision: String(revision) },
+    },
+  );
 }
 
 function requestIdReused(id: string): SlotsError {

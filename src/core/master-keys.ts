@@ -1,8 +1,7 @@
 import { SlotsError } from "../domain/errors.ts";
-import type { SecretName } from "../domain/names.ts";
 import type { Revision } from "../domain/numbers.ts";
 import type { Call } from "./call.ts";
-import { Change, retriesExhausted } from "./change.ts";
+import { Change } from "./change.ts";
 import type { Core } from "./core.ts";
 import { recorded, subjectOfId } from "./recorded.ts";
 
@@ -89,11 +88,10 @@ export class KeyManager {
     const core = this.#core;
     return recorded(core, call, subjectOfId(keyId), async () => {
       core.authorizer.require(core.opened.sync(), call);
-      const result = await new Change(core, call).commit(
+      const result = await new Change(core, call).commitDecided(
         { kind: "retire-master-key", keyId },
         subjectOfId(keyId),
       );
-      if (result === "moved") throw retriesExhausted("" as SecretName);
       return { revision: result.revision };
     });
   }
@@ -121,11 +119,7 @@ export class KeyManager {
     keyring.setPrimary(keyId);
     if (keyId !== today) {
       const key = keyring.masterKeyRecord(storeId, keyId, now());
-      const result = await new Change(this.#core, call).commit(
-        { kind: "set-primary-key", key },
-        { subject: keyId },
-      );
-      if (result === "moved") throw retriesExhausted("" as SecretName);
+      await new Change(this.#core, call).commitDecided({ kind: "set-primary-key", key }, { subject: keyId });
     } else {
       await this.#core.audit.listed(call);
     }

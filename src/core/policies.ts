@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Action, type Policy, type Principal, parsePolicies } from "../domain/access.ts";
 import { SlotsError } from "../domain/errors.ts";
-import type { SecretName } from "../domain/names.ts";
 import type { Revision } from "../domain/numbers.ts";
 import { type Grant, hasAdmin } from "./authorizer.ts";
 import type { Call } from "./call.ts";
@@ -68,7 +67,7 @@ export function applyPolicies(
       );
       if (result !== "moved") return { ...after, revision: result.revision };
     }
-    throw retriesExhausted("" as SecretName);
+    throw retriesExhausted("the set of policies");
   });
 }
 

@@ -6,7 +6,7 @@ import type { SecretValue } from "../domain/secret-value.ts";
 import type { CommitResult, PutSlotMutation } from "../storage/commit.ts";
 import type { SlotRead, SlotRow } from "../storage/records.ts";
 import type { Call } from "./call.ts";
-import { Change, retriesExhausted } from "./change.ts";
+import { Change, retriesExhausted, revisionMismatch } from "./change.ts";
 import type { Core } from "./core.ts";
 import { recorded } from "./recorded.ts";
 
@@ -50,7 +50,7 @@ async function write(core: Core, call: Call, request: PutSlotRequest, change: Ch
     const result = await attempt(core, call, request, change);
     if (result !== "moved") return result;
   }
-  throw retriesExhausted(request.name);
+  throw retriesExhausted(`secret '${request.name}'`, { name: request.name });
 }
 
 /** Reads, decides, seals and commits; "moved" when the slot was changed in between. */
@@ -150,16 +150,6 @@ function requireWritable(request: PutSlotRequest, slot: SlotNumber, read: SlotRe
     "SLOT_EXISTS",
     `slot ${slot} of '${name}' holds another value since revision ${read.slot.valueRevision}; put a higher slot, or overwrite`,
     { metadata },
-  );
-}
-
-export function revisionMismatch(name: SecretName, revision: Revision): SlotsError {
-  return new SlotsError(
-    "REVISION_MISMATCH",
-    `secret '${name}' is at revision ${revision}, not the one expected`,
-    {
-      metadata: { name, revision: String(revision) },
-    },
   );
 }
 

@@ -4,7 +4,7 @@ import type { SlotNumber } from "../domain/numbers.ts";
 import type { CommitResult } from "../storage/commit.ts";
 import type { Head, SecretMeta, SlotMeta } from "../storage/records.ts";
 import type { Call } from "./call.ts";
-import { Change, retriesExhausted } from "./change.ts";
+import { Change } from "./change.ts";
 import type { Core } from "./core.ts";
 import { revisionOfEtag } from "./etag.ts";
 import { MAX_PAGE_BYTES } from "./limits.ts";
@@ -114,7 +114,7 @@ export function updateSecret(core: Core, call: Call, request: UpdateSecretReques
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
-    const result = await change.commit(
+    const result = await change.commitDecided(
       {
         kind: "update-secret",
         name,
@@ -124,7 +124,6 @@ export function updateSecret(core: Core, call: Call, request: UpdateSecretReques
       },
       subject,
     );
-    if (result === "moved") throw retriesExhausted(name);
     return result;
   });
 }
@@ -145,11 +144,10 @@ export function deleteSecret(core: Core, call: Call, request: DeleteSecretReques
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
-    const result = await change.commit(
+    const result = await change.commitDecided(
       { kind: "delete-secret", name, ...(expectedRevision === undefined ? {} : { expectedRevision }) },
       subject,
     );
-    if (result === "moved") throw retriesExhausted(name);
     return result;
   });
 }

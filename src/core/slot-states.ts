@@ -2,7 +2,7 @@ import type { SecretName } from "../domain/names.ts";
 import type { SlotNumber } from "../domain/numbers.ts";
 import type { CommitResult } from "../storage/commit.ts";
 import type { Call } from "./call.ts";
-import { Change, retriesExhausted } from "./change.ts";
+import { Change } from "./change.ts";
 import type { Core } from "./core.ts";
 import { revisionOfEtag } from "./etag.ts";
 import { recorded } from "./recorded.ts";
@@ -27,7 +27,7 @@ export function setSlotState(core: Core, call: Call, request: SlotStateRequest):
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subject);
     const expectedRevision = revisionOfEtag(etag, head.epoch);
-    const result = await change.commit(
+    const result = await change.commitDecided(
       {
         kind: "set-slot-state",
         name,
@@ -37,7 +37,6 @@ export function setSlotState(core: Core, call: Call, request: SlotStateRequest):
       },
       subject,
     );
-    if (result === "moved") throw retriesExhausted(name);
     return result;
   });
 }

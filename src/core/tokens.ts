@@ -1,11 +1,10 @@
 import { generateToken, generateTokenId, hashToken, type Token } from "../crypto/tokens.ts";
 import { parseGroups, parseTokenPrincipal } from "../domain/access.ts";
 import { invalidField, SlotsError } from "../domain/errors.ts";
-import type { SecretName } from "../domain/names.ts";
 import type { Revision } from "../domain/numbers.ts";
 import type { TokenRecord } from "../storage/records.ts";
 import type { Call } from "./call.ts";
-import { Change, retriesExhausted } from "./change.ts";
+import { Change } from "./change.ts";
 import type { Core } from "./core.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { recorded, subjectOfId } from "./recorded.ts";
@@ -57,8 +56,10 @@ export function createToken(core: Core, call: Call, wanted: NewToken): Promise<C
     core.authorizer.require(core.opened.sync(), call);
     const { token, record } = makeToken(wanted, core.now());
     const change = new Change(core, call);
-    const result = await change.commit({ kind: "create-token", token: record }, { subject: record.tokenId });
-    if (result === "moved") throw retriesExhausted("" as SecretName);
+    const result = await change.commitDecided(
+      { kind: "create-token", token: record },
+      { subject: record.tokenId },
+    );
     return { token, record, revision: result.revision };
   });
 }
@@ -89,8 +90,8 @@ export function revokeToken(
   return recorded(core, call, about, async () => {
     core.authorizer.require(core.opened.sync(), call);
     const change = new Change(core, call);
-    const result = await change.commit({ kind: "revoke-token", tokenId }, about);
-    if (result === "moved" || result.token === undefined) {
+    const result = await change.commitDecided({ kind: "revoke-token", tokenId }, about);
+    if (result.token === undefined) {
       throw new SlotsError("TOKEN_NOT_FOUND", "there is no token of that id");
     }
     return { record: result.token, revision: result.revision };
