@@ -1,13 +1,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
+import { fanOut } from "./fan-out.ts";
 import { peers } from "./peers.ts";
 import { reads } from "./reads.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { watches } from "./watches.ts";
 import { writes } from "./writes.ts";
 
-const SCENARIOS: readonly Scenario[] = [reads, writes, watches, peers];
+const SCENARIOS: readonly Scenario[] = [reads, writes, watches, fanOut, peers];
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +31,12 @@ if (values.help) {
   process.exit(0);
 }
 
-const plan: Plan = { rounds: values.short ? 3 : 7, seconds: values.short ? 2 : 5, profile: values.profile };
+const plan: Plan = {
+  rounds: values.short ? 3 : 7,
+  seconds: values.short ? 2 : 5,
+  short: values.short,
+  profile: values.profile,
+};
 const figures: (Figure & { readonly scenario: string })[] = [];
 for (const scenario of SCENARIOS) {
   if (values.only !== undefined && !values.only.includes(scenario.name)) continue;

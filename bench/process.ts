@@ -17,6 +17,13 @@ export function memoryOf(pid: number | undefined): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
 
+/** Processor time that a process has used so far, all its threads together, milliseconds. */
+export function cpuOf(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  // utime and stime, in hundredths of a second.
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 export async function start(
   command: string,
   args: readonly string[],
@@ -38,13 +45,8 @@ export async function start(
   return {
     address,
     child,
-    cpu: () => {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-      // utime and stime, in hundredths of a second.
-      return (Number(fields[11]) + Number(fields[12])) * 10;
-    },
-    memory: () =>
-      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1]) * 1024,
+    cpu: () => cpuOf(child.pid),
+    memory: () => memoryOf(child.pid),
     stop: () => {
       child.kill("SIGKILL");
       return ended;

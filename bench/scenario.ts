@@ -4,6 +4,8 @@ export interface Plan {
   /** How often A and B are measured, in turn, so that noise hits both. */
   readonly rounds: number;
   readonly seconds: number;
+  /** Smaller stores and fewer watchers, for a look in minutes. */
+  readonly short: boolean;
   readonly profile: boolean;
 }
 

@@ -1,0 +1,145 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  GetSecretRequestSchema,
+  WatchSecretRequestSchema,
+  WatchSecretResponseSchema,
+} from "../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { NODE, ServerProcess } from "../test/support/server-process.ts";
+import { Wire } from "../test/support/wire.ts";
+import { now } from "./clock.ts";
+import { cpuOf, memoryOf, start } from "./process.ts";
+import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { percentile, spread } from "./statistics.ts";
+import { Watchers } from "./watchers.ts";
+
+const NAME = "bench/fan-out";
+const STREAMS_A_CONNECTION = 100;
+const VALUE = Buffer.alloc(200, "v");
+const UNARY_EVERY_MS = 2;
+
+/** A rotation that thousands of watchers wait for, beside a bare broadcast of the same bytes; and who calls meanwhile. */
+export const fanOut: Scenario = {
+  name: "fan-out",
+  run: async (plan: Plan): Promise<readonly Figure[]> => {
+    const connections = plan.short ? 20 : 100;
+    const watchers = connections * STREAMS_A_CONNECTION;
+    const server = await ServerProcess.start(plan.profile ? { env: { NODE_OPTIONS: "--cpu-prof" } } : {});
+    const wire = new Wire(server.address, server.adminToken);
+    const caller = new Wire(server.address, server.adminToken);
+    await wire.put("bench/other", 0n, VALUE);
+    await wire.put(NAME, 0n, VALUE);
+    const sample = wire.watch(NAME);
+    const event = toBinary(WatchSecretResponseSchema, await sample.take());
+    sample.cancel();
+    const bare = await start(NODE, ["bench/broadcast-server.ts", Buffer.from(event).toString("base64")]);
+    const bareWire = new Wire(bare.address, undefined);
+
+    const shape = { connections, streams: STREAMS_A_CONNECTION, least: VALUE.length };
+    const request = toBinary(WatchSecretRequestSchema, create(WatchSecretRequestSchema, { name: NAME }));
+    const empty = memoryOf(server.child.pid);
+    const ours = await Watchers.open({
+      ...shape,
+      address: server.address,
+      path: "/secretslots.v1.SecretService/WatchSecret",
+      message: Buffer.from(request).toString("base64"),
+      token: server.adminToken,
+    });
+    const perWatch = (memoryOf(server.child.pid) - empty) / watchers / 1024;
+    const theirs = await Watchers.open({
+      ...shape,
+      address: bare.address,
+      path: "/bench.Broadcast/Watch",
+      message: "",
+    });
+
+    let slot = 1n;
+    const rotate = async (): Promise<number> => {
+      const began = now();
+      const told = ours.told();
+      await wire.put(NAME, slot++, VALUE);
+      return (await told) - began;
+    };
+    const broadcast = async (): Promise<number> => {
+      const began = now();
+      const told = theirs.told();
+      await bareWire.raw("bench.Broadcast", "Broadcast", Buffer.alloc(0));
+      return (await told) - began;
+    };
+    const get = toBinary(GetSecretRequestSchema, create(GetSecretRequestSchema, { name: "bench/other" }));
+    const unary = () => caller.raw("secretslots.v1.SecretService", "GetSecret", get);
+
+    await rotate();
+    await broadcast();
+    const times = { ours: [] as number[], bare: [] as number[], idle: [] as number[], busy: [] as number[] };
+    /** Processor time of the servers for each message, microseconds. */
+    const cpu = { ours: [] as number[], bare: [] as number[] };
+    for (let round = 0; round < plan.rounds; round++) {
+      const [one, other]: [number[], number[]] = [[], []];
+      const used = { ours: cpuOf(server.child.pid), bare: bare.cpu() };
+      const until = now() + plan.seconds * 500;
+      while (one.length < 3 || now() < until) {
+        one.push(await rotate());
+        other.push(await broadcast());
+      }
+      const messages = one.length * watchers;
+      cpu.ours.push(((cpuOf(server.child.pid) - used.ours) / messages) * 1000);
+      cpu.bare.push(((bare.cpu() - used.bare) / messages) * 1000);
+      times.ours.push(spread(one).median);
+      times.bare.push(spread(other).median);
+      times.idle.push(await unaryP99(unary, () => pause(plan.seconds * 500)));
+      times.busy.push(
+        await unaryP99(unary, async () => {
+          for (const end = now() + plan.seconds * 500; now() < end; ) await rotate();
+        }),
+      );
+    }
+    ours.close();
+    theirs.close();
+    for (const each of [wire, caller, bareWire]) each.close();
+    await Promise.all([bare.stop(), plan.profile ? server.stop() : server.dispose()]);
+
+    const ratio = (a: number[], b: number[]) => spread(a.map((time, round) => time / (b[round] ?? 1)));
+    const all = watchers.toLocaleString("en");
+    return [
+      { name: `put sent -> ${all} watchers have it`, unit: "ms", value: spread(times.ours) },
+      { name: `bare broadcast to ${all}`, unit: "ms", value: spread(times.bare) },
+      {
+        name: "watchers have it : bare broadcast",
+        unit: "",
+        value: ratio(times.ours, times.bare),
+        must: "<= 2",
+      },
+      { name: "server's processor time for each watcher", unit: "µs", value: spread(cpu.ours) },
+      { name: "the same of the bare broadcast", unit: "µs", value: spread(cpu.bare) },
+      { name: "GetSecret p99, nothing else going on", unit: "ms", value: spread(times.idle) },
+      { name: "GetSecret p99 during fan-outs", unit: "ms", value: spread(times.busy) },
+      { name: "during : idle", unit: "", value: ratio(times.busy, times.idle), must: "<= 4" },
+      { name: "server memory for each idle watch", unit: "KB", value: spread([perWatch]), must: "<= 25" },
+    ];
+  },
+};
+
+/**
+ * The 99th percentile of calls that are made at fixed times until `meanwhile` is over, whether or not those before
+ * are answered: a server that stands still is seen by all the calls that it keeps waiting.
+ */
+async function unaryP99(call: () => Promise<unknown>, meanwhile: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  const running = new Set<Promise<void>>();
+  const timer = setInterval(() => {
+    const began = now();
+    const done: Promise<void> = call().then(() => {
+      times.push(now() - began);
+      running.delete(done);
+    });
+    running.add(done);
+  }, UNARY_EVERY_MS);
+  await meanwhile();
+  clearInterval(timer);
+  await Promise.all(running);
+  return percentile(times, 0.99);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
