@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { getCiphers } from "node:tls";
 import type { ClientReadableStream, StatusObject } from "@grpc/grpc-js";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createTls } from "../../src/server/tls/tls.ts";
@@ -372,12 +373,45 @@ describe("a handshake", () => {
     ]);
     const old = { ca: root.pem, minVersion: "TLSv1", maxVersion: "TLSv1.1" } as const;
     await expect(handshake(open, old)).rejects.toThrow();
-    const weak = {
-      ca: root.pem,
-      maxVersion: "TLSv1.2",
-      ciphers: "AES128-SHA:AES128-GCM-SHA256:@SECLEVEL=0",
-    } as const;
-    await expect(handshake(open, weak)).rejects.toThrow();
+  });
+
+  /** What is agreed on by a client that takes anything, of one kind of suites or groups at a time. */
+  const agreed = async (open: Door, offer: readonly (readonly [string, object])[]) => {
+    const taken: string[] = [];
+    for (const [name, options] of offer) {
+      const socket = await handshake(open, { ca: root.pem, ...options }).catch(() => undefined);
+      if (socket === undefined) continue;
+      taken.push(name);
+      socket.destroy();
+    }
+    return taken;
+  };
+
+  test("takes no suite of TLS 1.2 but ECDHE with AEAD", async () => {
+    const rsa = await pki.server(root, { key: "rsa2048" });
+    const suites = getCiphers().filter((name) => !name.startsWith("tls_"));
+    const offer = suites.map((name) => {
+      const ciphers = `${name.toUpperCase()}:@SECLEVEL=0`;
+      return [name, { ciphers, maxVersion: "TLSv1.2", ecdhCurve: "auto" }] as const;
+    });
+    const aead = ["aes128-gcm-sha256", "aes256-gcm-sha384", "chacha20-poly1305"];
+    for (const [kind, made] of [
+      ["ecdsa", first],
+      ["rsa", rsa],
+    ] as const) {
+      await using open = await door({ cert: made.pem, key: made.keyPem });
+      expect((await agreed(open, offer)).sort()).toEqual(aead.map((each) => `ecdhe-${kind}-${each}`));
+    }
+  });
+
+  test("takes no key exchange below 128 bits, and one that holds against quantum computers where both know it", async () => {
+    await using open = await door();
+    const groups = ["X25519", "P-256", "P-384", "P-224", "secp256k1", "ffdhe2048", "ffdhe3072"];
+    const offer = groups.map((name) => [name, { ecdhCurve: name }] as const);
+    expect(await agreed(open, offer)).toEqual(["X25519", "P-256", "P-384"]);
+    const hybrid = { ecdhCurve: "X25519MLKEM768" };
+    const known = Number.parseFloat(process.versions.openssl) >= 3.5;
+    expect(await agreed(open, [["X25519MLKEM768", hybrid]])).toEqual(known ? ["X25519MLKEM768"] : []);
   });
 
   test("is never a resumed one, which would skip the checks of today", async () => {
