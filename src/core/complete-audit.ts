@@ -4,8 +4,11 @@ import type { ChangeRecord } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
 
 const CHANGES_A_PAGE = 1000;
-/** A clock that was set back further makes a change be logged twice, which does no harm. */
-const CLOCK_STEP_MS = 3_600_000;
+/**
+ * A clock that was set back further makes a change be logged twice, which does no harm; what was logged in this time
+ * is read, and delays the start.
+ */
+const CLOCK_STEP_MS = 10_000;
 
 /**
  * The revision up to which every change is known to be in the log: where the oldest chain that was not closed in

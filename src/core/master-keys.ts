@@ -36,13 +36,11 @@ export class KeyManager {
     const { storage, keyring, authorizer, opened, audit } = this.#core;
     return recorded(this.#core, call, {}, async () => {
       authorizer.require(opened.sync(), call);
-      const keys = storage.masterKeys().map(({ keyId, primary, createTime }) => ({
-        keyId,
-        primary,
-        loaded: keyring.has(keyId),
-        wrappedCount: storage.countWrappedBy(keyId),
-        createTime,
-      }));
+      const keys: ListedKey[] = [];
+      for (const { keyId, primary, createTime } of storage.masterKeys()) {
+        const wrappedCount = await storage.countWrappedBy(keyId);
+        keys.push({ keyId, primary, loaded: keyring.has(keyId), wrappedCount, createTime });
+      }
       await audit.listed(call);
       return keys;
     });
@@ -68,7 +66,7 @@ export class KeyManager {
     try {
       const others = core.storage.masterKeys().filter((key) => key.keyId !== primaryId);
       let total = 0n;
-      for (const key of others) total += core.storage.countWrappedBy(key.keyId);
+      for (const key of others) total += await core.storage.countWrappedBy(key.keyId);
       yield { keyId: primaryId, doneCount: 0n, totalCount: total, complete: false };
       await this.#rewrapStoreKeys(primaryId);
       let done = 0n;

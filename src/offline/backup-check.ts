@@ -53,7 +53,8 @@ export async function checkStore(
       throw damaged("its database is of another revision or epoch than its header says");
     }
     for (const purpose of STORE_KEY_PURPOSES) storeKey(opened, purpose);
-    const total = storage.masterKeys().reduce((sum, { keyId }) => sum + storage.countWrappedBy(keyId), 0n);
+    let total = 0n;
+    for (const { keyId } of storage.masterKeys()) total += await storage.countWrappedBy(keyId);
     const report = { secrets: 0, records: 0, failures: [] as BackupReport["failures"][number][] };
     const progress = onProgress("opening records");
     for (const name of namesIn(opened)) {

@@ -65,8 +65,11 @@ export interface Storage {
 
   masterKeys(): readonly MasterKeyRecord[];
   storeKeys(): readonly StoreKeyRecord[];
-  /** Slot versions whose data key is wrapped by this key. */
-  countWrappedBy(keyId: string): bigint;
+  /**
+   * Slot versions whose data key is wrapped by this key. There may be millions: it counts in bounded parts, and what
+   * is written meanwhile may or may not be counted.
+   */
+  countWrappedBy(keyId: string): Promise<bigint>;
   /** Some of them, in a stable order, after the cursor of the page before. */
   listWrappedBy(keyId: string, after: string | undefined, limit: number): WrappedPage;
 
@@ -87,8 +90,9 @@ export interface Storage {
   auditAnchors(): readonly AuditAnchor[];
 
   /**
-   * Forgets change records and tombstones made before `changesBefore`, and requests that ended by `now` (Unix ms).
-   * The newest change record is always kept: it says which history the head belongs to.
+   * Forgets the oldest change records, up to the first that was not made before `changesBefore`, the tombstones of
+   * what they deleted, and requests that ended by `now` (Unix ms). The newest change record is always kept: it says
+   * which history the head belongs to.
    */
   prune(changesBefore: number, now: number): Promise<void>;
   /** Starts a new epoch: resume tokens and etags of the old one stop to count. */

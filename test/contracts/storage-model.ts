@@ -155,7 +155,7 @@ export async function compareWithReference(engine: Storage, history: readonly Tu
       );
     }
   }
-  expect(everything(engine)).toEqual(everything(reference));
+  expect(await everything(engine)).toEqual(await everything(reference));
   await reference.close();
 }
 
@@ -253,7 +253,8 @@ function expectedOf(reference: Storage, secret: SecretName, wanted: Expected) {
 }
 
 /** All that the port can tell of a store, read in pages of two. */
-export function everything(storage: Storage): unknown {
+export async function everything(storage: Storage): Promise<unknown> {
+  const counts = await Promise.all(KEYS.map((key) => storage.countWrappedBy(key)));
   const secrets = NAMES.map((text) => {
     const secret = name(text);
     return {
@@ -278,7 +279,7 @@ export function everything(storage: Storage): unknown {
     access: storage.readAccess(),
     tokens: [storage.listTokens(undefined, 2), storage.listTokens("t1", 2)],
     keys: storage.masterKeys(),
-    wrapped: KEYS.map((key) => [storage.countWrappedBy(key), allWrappedBy(storage, key)]),
+    wrapped: counts.map((count, index) => [count, allWrappedBy(storage, KEYS[index] ?? "")]),
   });
 }
 

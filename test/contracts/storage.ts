@@ -546,7 +546,7 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         await committed(storage, put("a", 1));
         await committed(storage, put("b", 0));
         await committed(storage, put("a", 0, { replaces: old.versionId, record: sealed("new", "key-2") }));
-        expect(storage.countWrappedBy("key-1")).toBe(2n);
+        expect(await storage.countWrappedBy("key-1")).toBe(2n);
         const first = storage.listWrappedBy("key-1", undefined, 1);
         expect(first.rows).toHaveLength(1);
         const rest = storage.listWrappedBy("key-1", first.next, 10);
@@ -560,7 +560,7 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
           wrappedKey: bytes("again", 60),
         }));
         expect(await storage.rewrap(items)).toBe(2);
-        expect(storage.countWrappedBy("key-3")).toBe(2n);
+        expect(await storage.countWrappedBy("key-3")).toBe(2n);
         const record = storage.readSlot(name("a"), slot(1)).slot!.record!;
         expect(plain(record.wrappedKey)).toBe(plain(bytes("again", 60)));
         expect(storage.head().revision).toBe(4n);
@@ -627,6 +627,45 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         expect(storage.changeAt(storage.head().revision)?.kind).toBe("slot-put");
         expect(storage.findRequest("token:admin", "Test", "1")).toBeUndefined();
         expect(storage.head().revision).toBe(7n);
+      });
+
+      test("knows a deletion for as long as its change is kept, also when the clock was set back (W8)", async () => {
+        await committed(storage, put("a", 0), { time: 100 });
+        await committed(storage, put("b", 0), { time: 900 });
+        await committed(storage, { kind: "delete-secret", name: name("a") }, { time: 200 });
+        await committed(storage, put("b", 1), { time: 910 });
+        await storage.prune(500, 500);
+        expect(storage.readSecret(name("a"))).toMatchObject({ floor: 1n, deletedRevision: 3n });
+        await storage.prune(905, 905);
+        expect(storage.readSecret(name("a"))).toMatchObject({ floor: 3n, deletedRevision: 0n });
+      });
+
+      test("a name that was deleted twice is known as deleted until the second time is forgotten", async () => {
+        await committed(storage, put("a", 0), { time: 100 });
+        await committed(storage, { kind: "delete-secret", name: name("a") }, { time: 200 });
+        await committed(storage, put("a", 0), { time: 300 });
+        await committed(storage, { kind: "delete-secret", name: name("a") }, { time: 400 });
+        await committed(storage, put("b", 0), { time: 500 });
+        await storage.prune(350, 350);
+        expect(storage.readSecret(name("a"))).toMatchObject({ floor: 3n, deletedRevision: 4n });
+        await storage.prune(450, 450);
+        expect(storage.readSecret(name("a"))).toMatchObject({ floor: 4n, deletedRevision: 0n });
+      });
+
+      test("is pruned in parts, to the same end", async () => {
+        const many = 6000;
+        for (let from = 0; from < many; from += 2000) {
+          const commits = Array.from({ length: 2000 }, (_, index) => {
+            const number = from + index;
+            return commitOf(put(`s/${number % 100}`, number), { time: number });
+          });
+          await Promise.all(commits.map((commit) => storage.commit(commit)));
+        }
+        await storage.prune(5500, 5500);
+        expect(storage.changesAfter(revision(0), 1000)).toMatchObject({ floor: 5500n });
+        expect(storage.changesAfter(revision(0), 1000).changes).toHaveLength(500);
+        await storage.prune(many, many);
+        expect(storage.changesAfter(revision(0), 1000).changes).toHaveLength(1);
       });
     });
 

@@ -66,11 +66,11 @@ test("what was committed is there after closing and opening again", async () => 
   await committed(first, put("a", 1));
   await committed(first, put("a", 2));
   await committed(first, setState("a", 1, "destroyed"));
-  const before = { identity: first.identity, head: first.head(), all: everything(first) };
+  const before = { identity: first.identity, head: first.head(), all: await everything(first) };
   await first.close();
   expect(readdirSync(dataDir).sort()).toEqual(["store.bell", "store.db"]);
   const second = await openSqliteStorage({ dataDir });
-  expect({ identity: second.identity, head: second.head(), all: everything(second) }).toEqual(before);
+  expect({ identity: second.identity, head: second.head(), all: await everything(second) }).toEqual(before);
   await second.close();
 });
 

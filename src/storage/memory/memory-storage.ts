@@ -89,7 +89,7 @@ export function openMemoryStorage(): Storage {
 
     masterKeys: () => [...state.masterKeys.values()].sort((a, b) => (a.keyId < b.keyId ? -1 : 1)),
     storeKeys: () => [...state.storeKeys.values()].sort((a, b) => (a.purpose < b.purpose ? -1 : 1)),
-    countWrappedBy: (keyId) => BigInt(wrappedBy(keyId).length),
+    countWrappedBy: async (keyId) => BigInt(wrappedBy(keyId).length),
     listWrappedBy(keyId, after, limit) {
       const rows = wrappedBy(keyId).sort((a, b) => (cursorOf(a) < cursorOf(b) ? -1 : 1));
       const rest = after === undefined ? rows : rows.filter((row) => cursorOf(row) > after);
@@ -139,7 +139,7 @@ export function openMemoryStorage(): Storage {
         state.floor = state.changes.shift()!.revision;
       }
       for (const [name, tombstone] of state.tombstones) {
-        if (tombstone.time < changesBefore) state.tombstones.delete(name);
+        if (tombstone.revision <= state.floor) state.tombstones.delete(name);
       }
       for (const [key, request] of state.requests) {
         if (request.expireTime <= now) state.requests.delete(key);

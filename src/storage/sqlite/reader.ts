@@ -61,7 +61,8 @@ const SQL = {
     (SELECT create_time, token_id FROM tokens WHERE token_id = ?) ORDER BY create_time, token_id LIMIT ?`,
   masterKeys: "SELECT * FROM master_keys ORDER BY key_id",
   storeKeys: "SELECT * FROM store_keys ORDER BY purpose",
-  countWrapped: "SELECT count(*) AS n FROM slots WHERE key_id = ?",
+  countWrapped: `SELECT count(*) AS n, max(row_id) AS last
+    FROM (SELECT row_id FROM slots WHERE key_id = ? AND row_id > ? ORDER BY row_id LIMIT ?)`,
   wrapped: `SELECT s.row_id, n.name, s.slot, s.version_id, s.key_id, s.wrapped_key
     FROM slots s JOIN secrets n USING (secret_id) WHERE s.key_id = ? AND s.row_id > ? ORDER BY s.row_id LIMIT ?`,
   anchors: "SELECT * FROM audit_anchors ORDER BY chain",
@@ -231,8 +232,21 @@ export class Reader {
     );
   }
 
-  countWrappedBy(keyId: string): bigint {
-    return guarded(() => this.#one<{ n: bigint }>(SQL.countWrapped, keyId)!.n);
+  /** At most `limit` of them, after the cursor of the part before. */
+  countWrappedBy(
+    keyId: string,
+    after: bigint,
+    limit: number,
+  ): { readonly count: bigint; readonly next: bigint | undefined } {
+    return guarded(() => {
+      const { n, last } = this.#one<{ n: bigint; last: bigint | null }>(
+        SQL.countWrapped,
+        keyId,
+        after,
+        limit,
+      )!;
+      return { count: n, next: n < BigInt(limit) ? undefined : (last ?? undefined) };
+    });
   }
 
   listWrappedBy(keyId: string, after: string | undefined, limit: number): WrappedPage {

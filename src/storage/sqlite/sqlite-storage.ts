@@ -21,6 +21,9 @@ export interface SqliteParts {
   readonly channel: CommitChannel;
 }
 
+/** A millisecond's worth. */
+const COUNTED_A_TURN = 10_000;
+
 /** Puts the two sides together: reads on this thread, writes through the channel to the store's one writer. */
 export function assembleStorage({ identity, file, bellFile, reader, channel }: SqliteParts): SqliteStorage {
   const bell = new Bell(bellFile, () => reader.head());
@@ -45,7 +48,17 @@ export function assembleStorage({ identity, file, bellFile, reader, channel }: S
     readPolicies: () => reader.readPolicies(),
     masterKeys: () => reader.masterKeys(),
     storeKeys: () => reader.storeKeys(),
-    countWrappedBy: (keyId) => reader.countWrappedBy(keyId),
+    async countWrappedBy(keyId) {
+      let count = 0n;
+      for (let after: bigint | undefined = 0n; after !== undefined; ) {
+        const part = reader.countWrappedBy(keyId, after, COUNTED_A_TURN);
+        count += part.count;
+        after = part.next;
+        // Other calls get their turn in between.
+        if (after !== undefined) await new Promise((resolve) => setImmediate(resolve));
+      }
+      return count;
+    },
     listWrappedBy: (keyId, after, limit) => reader.listWrappedBy(keyId, after, limit),
     auditAnchors: () => reader.auditAnchors(),
 

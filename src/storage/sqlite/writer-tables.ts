@@ -74,11 +74,14 @@ const SQL = {
   rewrap: `UPDATE slots SET key_id = ?, wrapped_key = ? WHERE slot = ? AND version_id = ? AND key_id IS NOT NULL
     AND secret_id = (SELECT secret_id FROM secrets WHERE name = ?)`,
   saveAnchor: "INSERT OR REPLACE INTO audit_anchors VALUES (?, ?, ?, ?, ?, ?)",
-  firstKept: `SELECT revision FROM changes WHERE time >= ? OR revision = (SELECT max(revision) FROM changes)
-    ORDER BY revision LIMIT 1`,
-  pruneChanges: "DELETE FROM changes WHERE revision < ? ORDER BY revision LIMIT ?",
+  // Of the oldest so many changes the first that is too young, else the last: the next part's first, or the newest.
+  firstKept: `SELECT coalesce(min(revision) FILTER (WHERE time >= ?), max(revision)) AS revision
+    FROM (SELECT revision, time FROM changes ORDER BY revision LIMIT ?)`,
+  // A deletion is known for as long as its change is, so that no table is searched for what is old.
+  pruneTombstones: `DELETE FROM tombstones WHERE revision < @before
+    AND name IN (SELECT name FROM changes WHERE revision < @before AND kind = 'secret-deleted')`,
+  pruneChanges: "DELETE FROM changes WHERE revision < ?",
   moveFloor: "UPDATE store SET floor = coalesce((SELECT min(revision) - 1 FROM changes), floor)",
-  pruneTombstones: "DELETE FROM tombstones WHERE time < ?",
   pruneRequests: "DELETE FROM requests WHERE expire_time <= ? LIMIT ?",
 } as const;
 
@@ -208,10 +211,14 @@ export class WriterTables {
 
   /** Prunes at most `limit` rows of a kind; answers whether some may be left. The newest change is always kept. */
   prune(changesBefore: number, now: number, limit: number): boolean {
-    const kept = this.#one<{ revision: bigint }>(SQL.firstKept, BigInt(changesBefore));
-    const changes = kept === undefined ? 0 : this.#run(SQL.pruneChanges, kept.revision, limit);
+    const kept = this.#one<{ revision: bigint | null }>(
+      SQL.firstKept,
+      BigInt(changesBefore),
+      limit + 1,
+    )!.revision;
+    if (kept !== null) this.#run(SQL.pruneTombstones, { before: kept });
+    const changes = kept === null ? 0 : this.#run(SQL.pruneChanges, kept);
     if (changes > 0) this.#run(SQL.moveFloor);
-    this.#run(SQL.pruneTombstones, BigInt(changesBefore));
     const requests = this.#run(SQL.pruneRequests, BigInt(now), limit);
     return changes === limit || requests === limit;
   }
