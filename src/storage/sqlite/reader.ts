@@ -39,7 +39,8 @@ const META = SLOT_META_COLUMNS;
 
 // `secret_id = +?`: beside a range and a partial index, SQLite plans a statement anew at each bare parameter that
 // is bound (built with STAT4), which costs six times the seek itself. The plan is the same.
-const SQL = {
+/** What is read, statement by statement. */
+export const SQL = {
   head: "SELECT epoch, revision, access_revision FROM store",
   stand:
     "SELECT epoch, revision, access_revision, floor, (SELECT revision FROM tombstones WHERE name = ?) AS deleted FROM store",
@@ -153,18 +154,9 @@ export class Reader {
     return this.#at(() => {
       const { read, id } = this.#stand(name);
       if (id === undefined) return { ...read, slots: [] };
-      // One index gives each order, so a page costs what is on it.
-      const byRevision = query.changedAfter !== undefined;
-      const where = ["secret_id = +?", byRevision ? "revision > ?" : "slot > ?"];
-      const values: (bigint | string | number)[] = [id, query.changedAfter ?? query.after ?? -1n];
-      if (query.state !== undefined) {
-        where.push("state = ?");
-        values.push(query.state);
-      }
-      const order = byRevision ? "revision" : "slot";
-      const columns = query.withRecords ? "*" : META;
-      const sql = `SELECT ${columns} FROM slots WHERE ${where.join(" AND ")} ORDER BY ${order} LIMIT ?`;
-      const rows = this.#all<SlotColumns>(sql, ...values, query.limit);
+      const from = query.changedAfter ?? query.after ?? -1n;
+      const state = query.state === undefined || query.state === "enabled" ? [] : [query.state];
+      const rows = this.#all<SlotColumns>(slotsSql(query), id, from, ...state, query.limit);
       return { ...read, slots: rows.map(query.withRecords ? parseSlot : withoutRecord) };
     });
   }
@@ -334,6 +326,14 @@ export class Reader {
   #all<Row>(sql: string, ...values: readonly unknown[]): Row[] {
     return this.#prepared(sql).all(...values) as Row[];
   }
+}
+
+/** One index gives each order, so a page costs what is on it; the live slots have one of their own. */
+export function slotsSql({ changedAfter, state, withRecords }: SlotQuery): string {
+  const order = changedAfter === undefined ? "slot" : "revision";
+  const where = state === undefined ? "" : state === "enabled" ? "AND state = 'enabled'" : "AND state = ?";
+  return `SELECT ${withRecords ? "*" : META} FROM slots WHERE secret_id = +? AND ${order} > ? ${where}
+    ORDER BY ${order} LIMIT ?`;
 }
 
 function guarded<T>(read: () => T): T {

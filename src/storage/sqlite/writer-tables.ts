@@ -27,7 +27,8 @@ import {
   slotColumns,
 } from "./secret-rows.ts";
 
-const SQL = {
+/** What the writer runs, statement by statement. */
+export const SQL = {
   head: "SELECT epoch, revision, access_revision FROM store",
   saveHead: "UPDATE store SET epoch = ?, revision = ?, access_revision = ?, row_sum = ?",
   identity: "SELECT store_id FROM store",
