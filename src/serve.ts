@@ -100,6 +100,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     },
     scratchDirectory: dataDir,
     now,
+    steadyNow: () => performance.now(),
     progressMs: PROGRESS_MS,
     version: VERSION,
   });

@@ -27,6 +27,8 @@ export interface CoreOptions {
   readonly scratchDirectory: string;
   /** The server's clock, Unix milliseconds. */
   readonly now: () => number;
+  /** Milliseconds that go on evenly, from wherever, when somebody sets the clock (W7). */
+  readonly steadyNow: () => number;
   /** How long a stream may be silent, milliseconds (W7 promises 10 s). */
   readonly progressMs: number;
   readonly version: string;
@@ -47,6 +49,7 @@ export class Core {
   readonly limits: Limits;
   readonly scratchDirectory: string;
   readonly now: () => number;
+  readonly steadyNow: () => number;
   readonly progressMs: number;
   readonly version: string;
   readonly bell = new Bell();
@@ -66,6 +69,7 @@ export class Core {
     this.scratchDirectory = options.scratchDirectory;
     this.limits = options.limits;
     this.now = options.now;
+    this.steadyNow = options.steadyNow;
     this.progressMs = options.progressMs;
     this.version = options.version;
     this.opened.onChanged((names) => this.bell.ring(names));

@@ -66,7 +66,7 @@ export async function* watchSecret(
         }
       }
 
-      const now = core.now();
+      const now = core.steadyNow();
       if (told === "nothing" || state.revision > told) {
         if (told !== "nothing" && isReborn(state, told)) {
           // Whoever knew the secret that was deleted is told that it ended, before it is told of the new one.
@@ -89,7 +89,7 @@ export async function* watchSecret(
         const resumeToken = tokenAt(epoch, told);
         yield { epoch, revision: told, resumeToken, event: { kind: "progress" } };
       } else {
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
       }
     }
   } catch (error) {

@@ -96,7 +96,7 @@ export async function* watchSlots(
       }
 
       requireAll(head);
-      const now = core.now();
+      const now = core.steadyNow();
       if (unsynced || lastSent === 0 || now - lastSent >= core.progressMs) {
         const { epoch, revision } = head;
         const kind = unsynced ? "synced" : "progress";
@@ -105,7 +105,7 @@ export async function* watchSlots(
         changes.afterReset = false;
         yield { epoch, revision, resumeToken: tokenAt(head), event: { kind } };
       } else {
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
       }
     }
   } catch (error) {

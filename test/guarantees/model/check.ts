@@ -1,6 +1,9 @@
+import { eras } from "./eras.ts";
 import type { Entry, Violation } from "./history.ts";
 import { linearizable } from "./linearizable.ts";
+import { d06 } from "./validators/d06-backup.ts";
 import { reborn } from "./validators/reborn.ts";
+import { rotation } from "./validators/rotation.ts";
 import { w01 } from "./validators/w01-durable-before-visible.ts";
 import { w02 } from "./validators/w02-snapshot-first.ts";
 import { w03 } from "./validators/w03-ordered.ts";
@@ -17,11 +20,13 @@ import { w13 } from "./validators/w13-isolation.ts";
 import { w14 } from "./validators/w14-client.ts";
 import { linearizableWithoutRevisions } from "./wing-gong.ts";
 
-/** Every validator, by the promise it carries. */
+/** Every validator, by the promise it carries; each sees one era. */
 export const VALIDATORS = {
   linearizable,
   "linearizable-without-revisions": linearizableWithoutRevisions,
   reborn,
+  rotation,
+  D6: d06,
   W1: w01,
   W2: w02,
   W3: w03,
@@ -40,7 +45,7 @@ export const VALIDATORS = {
 
 /** All promises that a history breaks, in the order in which it shows. */
 export function check(history: readonly Entry[]): readonly Violation[] {
-  return Object.values(VALIDATORS)
-    .flatMap((validate) => validate(history))
+  return eras(history)
+    .flatMap((era) => Object.values(VALIDATORS).flatMap((validate) => validate(era)))
     .sort((a, b) => a.at - b.at);
 }

@@ -1,4 +1,5 @@
 import type { Answer, Op } from "./model.ts";
+import type { Timeline } from "./timeline.ts";
 
 /**
  * What happened in one run, as one process saw it. `start`, `end` and `at` count up by one for each thing that
@@ -11,9 +12,21 @@ export type Entry =
   | End
   | { readonly type: "fault"; readonly at: number; readonly kind: Fault; readonly server: number }
   | Access
-  | { readonly type: "stall" | "flow"; readonly at: number; readonly stream: number }
+  | {
+      readonly type: "stall" | "flow";
+      readonly at: number;
+      readonly ms: number;
+      readonly stream: number;
+    }
   | Settled
   | Applied
+  | Backup
+  | Restore
+  | Restored
+  | Late
+  | { readonly type: "upkeep"; readonly at: number; readonly what: string }
+  /** Nobody wrote while everything was rewrapped: this many records are wrapped by another key than the primary. */
+  | { readonly type: "rotated"; readonly at: number; readonly left: number }
   | { readonly type: "answers"; readonly at: number; readonly handle: number; readonly ok: boolean };
 
 export type Fault = "kill" | "stop" | "epoch" | "cut";
@@ -36,6 +49,7 @@ export interface Call {
 export interface Watch {
   readonly type: "watch";
   readonly at: number;
+  readonly ms: number;
   readonly stream: number;
   /** Who goes on from stream to stream. */
   readonly watcher: number;
@@ -48,9 +62,9 @@ export interface Watch {
   readonly resume?: Resume;
 }
 
-/** Where a resume token came from and what was done to it. */
+/** Where a resume token came from and what was done to it. `lost`: it is of before a restore. */
 export interface Resume {
-  readonly kind: "right" | "old" | "future" | "diverged" | "foreign" | "garbage";
+  readonly kind: "right" | "old" | "future" | "diverged" | "foreign" | "garbage" | "lost";
   /** The `at` of the event that carried it. */
   readonly from: number;
 }
@@ -121,6 +135,39 @@ export interface Applied {
   readonly revision: bigint;
   readonly slot?: bigint;
   readonly value?: string;
+}
+
+/** A copy of the store was made, of the state that `revision` made. */
+export interface Backup {
+  readonly type: "backup";
+  readonly start: number;
+  readonly end: number;
+  readonly revision: bigint;
+  readonly epoch: string;
+}
+
+/** The store is as it was at `revision` from here on; nothing was under way. */
+export interface Restore {
+  readonly type: "restore";
+  readonly at: number;
+  readonly revision: bigint;
+}
+
+/** What an era that a restore began has from before (`eras.ts`); never part of a history that is recorded. */
+export interface Restored {
+  readonly type: "restored";
+  readonly at: number;
+  readonly revision: bigint;
+  readonly lines: ReadonlyMap<string, Timeline>;
+  /** That were before it. */
+  readonly epochs: ReadonlySet<string>;
+}
+
+/** The machine let a server, the test or the disk go on only so many milliseconds after its time, at `end`. */
+export interface Late {
+  readonly type: "late";
+  readonly end: number;
+  readonly ms: number;
 }
 
 /** A promise that was broken, by its number in `docs/guarantees.md`, and where it shows. */

@@ -62,7 +62,15 @@ export type Action =
   | { readonly do: "flood"; readonly watcher: number; readonly server: number }
   | { readonly do: "revoke" | "ungrant" | "grant"; readonly client: number; readonly server: number }
   | { readonly do: "kill" | "stop" | "cut"; readonly server: number; readonly afterMs: number }
-  | { readonly do: "epoch" };
+  | { readonly do: "epoch" }
+  | { readonly do: "rotate"; readonly server: number }
+  | { readonly do: "backup"; readonly server: number }
+  | { readonly do: "checkpoint"; readonly mode: "PASSIVE" | "RESTART" | "TRUNCATE" }
+  /** The servers' clock, from here on that far from the real one. */
+  | { readonly do: "clock"; readonly offsetMs: number }
+  | { readonly do: "hold"; readonly server: number; readonly ms: number }
+  /** Back to the last backup; nothing else happens in its round. */
+  | { readonly do: "restore" };
 
 /** Rounds one after the other; the actions of one round all at once. */
 export type Program = readonly (readonly Action[])[];
@@ -160,6 +168,17 @@ const resume = fc.record({
 const flood = fc.record({ do: fc.constant("flood"), watcher, server });
 const access = fc.record({ do: fc.constantFrom("revoke", "ungrant", "grant"), client, server });
 const cut = fc.record({ do: fc.constant("cut"), server, afterMs: fc.nat(6) });
+const rotate = fc.record({ do: fc.constant("rotate"), server });
+const checkpoint = fc.record({
+  do: fc.constant("checkpoint"),
+  mode: fc.constantFrom("PASSIVE", "RESTART", "TRUNCATE"),
+});
+// Less than the 24 hours for which request ids are kept.
+const clock = fc.record({
+  do: fc.constant("clock"),
+  offsetMs: fc.constantFrom(0, -3_600_000, -5_000, 5_000, 3_600_000),
+});
+const hold = fc.record({ do: fc.constant("hold"), server, ms: fc.nat(30) });
 const fault = fc.record({ do: fc.constantFrom("kill", "kill", "kill", "stop"), server, afterMs: fc.nat(8) });
 
 const action = fc.oneof(
@@ -175,6 +194,9 @@ const action = fc.oneof(
   { weight: 5, arbitrary: resume },
   { weight: 1, arbitrary: access },
   { weight: 1, arbitrary: cut },
+  { weight: 1, arbitrary: hold },
+  { weight: 1, arbitrary: checkpoint },
+  { weight: 1, arbitrary: clock },
 ) as fc.Arbitrary<Action>;
 
 /** What a program does more often than usual. */
@@ -187,11 +209,16 @@ export type Emphasis =
   | "rebirth"
   | "flood"
   | "storm"
-  | "epoch";
+  | "epoch"
+  | "keys"
+  | "files"
+  | "clock"
+  | "restore";
 
 const rare = fc.oneof(
   { weight: 500, arbitrary: action },
   { weight: 1, arbitrary: flood as fc.Arbitrary<Action> },
+  { weight: 1, arbitrary: rotate as fc.Arbitrary<Action> },
 );
 const round = fc.oneof(
   { weight: 3, arbitrary: fc.array(rare, { minLength: 1, maxLength: 1 }) },
@@ -202,11 +229,16 @@ const rounds = (max: number) => fc.array(round, { minLength: 1, maxLength: max }
 /** Nobody dies. */
 export const calmProgram: fc.Arbitrary<Program> = rounds(14);
 
+const besideFault = fc.oneof(
+  { weight: 12, arbitrary: action },
+  { weight: 1, arbitrary: rotate as fc.Arbitrary<Action> },
+);
+
 /** One or two servers die on the way, in the middle of a round or between two. */
 export const stormyProgram: fc.Arbitrary<Program> = fc
   .tuple(
     rounds(7),
-    fc.array(fc.tuple(fc.array(action, { maxLength: 4 }), fault), { minLength: 1, maxLength: 2 }),
+    fc.array(fc.tuple(fc.array(besideFault, { maxLength: 4 }), fault), { minLength: 1, maxLength: 2 }),
     rounds(5),
   )
   .map(([before, faults, after]) => [
@@ -219,6 +251,17 @@ export const stormyProgram: fc.Arbitrary<Program> = fc
 export const epochProgram: fc.Arbitrary<Program> = fc
   .tuple(rounds(7), rounds(7))
   .map(([before, after]) => [...before, [{ do: "epoch" }], ...after]);
+
+/** The store goes back to a backup that was made beside other calls. */
+export const restoreProgram: fc.Arbitrary<Program> = fc
+  .tuple(rounds(6), server, fc.array(action, { maxLength: 3 }), rounds(5), rounds(5))
+  .map(([before, by, beside, lost, after]) => [
+    ...before,
+    [{ do: "backup", server: by }, ...beside.filter(({ do: what }) => what !== "cut")],
+    ...lost,
+    [{ do: "restore" }],
+    ...after,
+  ]);
 
 const often = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<Program> => {
   const chosen = fc.oneof(
@@ -263,11 +306,16 @@ export const EMPHASISED: Readonly<Record<Emphasis, fc.Arbitrary<Program>>> = {
     ]),
   storm: stormyProgram,
   epoch: epochProgram,
+  keys: often(fc.oneof(anyPut, anyPut, rotate, read)),
+  files: often(fc.oneof(anyPut, anyPut, checkpoint, read, watch)),
+  clock: often(fc.oneof(anyPut, clock, clock, again, read, watch)),
+  restore: restoreProgram,
 };
 
 /** What is run by default: mostly calm, for a restart takes as long as ten calm ones. */
 export const program: fc.Arbitrary<Program> = fc.oneof(
-  { weight: 195, arbitrary: calmProgram },
-  { weight: 4, arbitrary: stormyProgram },
+  { weight: 390, arbitrary: calmProgram },
+  { weight: 8, arbitrary: stormyProgram },
   { weight: 1, arbitrary: epochProgram },
+  { weight: 1, arbitrary: restoreProgram },
 );

@@ -1,10 +1,12 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** Stands before a server: keeps one address over its restarts, and can cut all that goes through. */
+/** Stands before a server: keeps one address over its restarts, and can cut or hold all that goes through. */
 export class TcpProxy {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** Where what comes in at each socket goes. */
+  readonly #ways = new Map<Socket, Socket>();
   #target: { host: string; port: number } | undefined;
+  #held = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -28,7 +30,19 @@ export class TcpProxy {
   }
 
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#ways.keys()) socket.destroy();
+  }
+
+  /** Nothing goes through and neither side is told, as when a network fails; whatever is on its way waits. */
+  hold(): void {
+    this.#held = true;
+    for (const [one, other] of this.#ways) one.unpipe(other);
+  }
+
+  /** Heals what was held. */
+  release(): void {
+    this.#held = false;
+    for (const [one, other] of this.#ways) one.pipe(other);
   }
 
   close(): void {
@@ -46,13 +60,13 @@ export class TcpProxy {
       [client, server],
       [server, client],
     ] as const) {
-      this.#sockets.add(one);
+      this.#ways.set(one, other);
       one.on("error", () => one.destroy());
       one.on("close", () => {
-        this.#sockets.delete(one);
+        this.#ways.delete(one);
         other.destroy();
       });
-      one.pipe(other);
+      if (!this.#held) one.pipe(other);
     }
   }
 }

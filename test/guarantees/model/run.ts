@@ -1,34 +1,23 @@
-import { randomBytes } from "node:crypto";
-import {
-  AbsentReason,
-  type WatchSecretResponse,
-  type WatchSlotsResponse,
-  WatchView,
-} from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { decodeResumeToken, encodeResumeToken } from "../../../src/core/resume-token.ts";
+import { WatchView } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { WireError, type WireStream } from "../../support/wire.ts";
-import { perform, readValue } from "./calls.ts";
+import { perform } from "./calls.ts";
+import { eras } from "./eras.ts";
+import { eventOf, type Message } from "./events.ts";
 import { type Entry, type Event, Recorder, type Resume, type Watch } from "./history.ts";
+import { lateness } from "./lateness.ts";
+import { machineMs } from "./machine/heartbeat.ts";
 import type { Answer, Op } from "./model.ts";
 import type { Action, Program } from "./program.ts";
 import { streamsOf } from "./streams.ts";
+import { type Target, type Token, tokenText } from "./tokens.ts";
 import { behind } from "./validators/caught-up.ts";
-import type { World } from "./world.ts";
+import type { Backup, World } from "./world.ts";
 
 export interface RunOptions {
   /** Names begin with it, so that what other runs did in the same world is not seen. */
   readonly prefix: string;
-  /** How long the last state may take to arrive (W6: 1 s on a machine that is not busy). */
+  /** How long a last state is waited for that is late, to tell whether it comes at all. */
   readonly settleMs?: number;
-}
-
-type Message = WatchSecretResponse | WatchSlotsResponse;
-type Target = Pick<Watch, "rpc" | "names" | "view" | "allowMissing">;
-
-interface Token {
-  readonly text: string;
-  readonly at: number;
-  readonly target: Target;
 }
 
 interface Open {
@@ -47,11 +36,14 @@ interface Watcher {
   readonly tokens: Token[];
 }
 
-const FAULTS = new Set(["kill", "stop", "cut", "epoch"]);
+const FAULTS = new Set(["kill", "stop", "cut", "epoch", "restore"]);
 const ACCESS = new Set(["revoke", "ungrant", "grant"]);
 const BROKEN = new Set(["UNAVAILABLE", "CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL"]);
 const LARGE_BYTES = 60_000;
 const FLOOD_PUTS = 40;
+/** A sequence that took less needs no excuse: every promise of a time is of this or more. */
+const SHORTEST_PROMISE_MS = 1_000;
+const WIRE_VIEW = { all: WatchView.ALL_ENABLED, current: WatchView.CURRENT } as const;
 
 /** Runs a program in a world and gives its history. */
 export async function run(world: World, program: Program, options: RunOptions): Promise<readonly Entry[]> {
@@ -59,6 +51,7 @@ export async function run(world: World, program: Program, options: RunOptions): 
   try {
     for (const round of program) await running.round(round);
     await running.settle();
+    await running.noteLateness();
   } finally {
     await running.end();
   }
@@ -73,6 +66,8 @@ class Run {
   readonly #settleMs: number;
   /** Whether calls may break off: each change then has a request id, so that asking again is safe. */
   readonly #faulty: boolean;
+  readonly #rotates: boolean;
+  readonly #beganMs = machineMs();
   readonly #watchers: Watcher[] = [];
   readonly #mutations: { readonly name: string; readonly op: Op }[] = [];
   readonly #lastPut = new Map<string, string>();
@@ -82,6 +77,7 @@ class Run {
   #values = 0;
   #ids = 0;
   #streams = 0;
+  #backup: Backup | undefined;
   #news: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(world: World, program: Program, { prefix, settleMs = 20_000 }: RunOptions) {
@@ -90,6 +86,7 @@ class Run {
     this.#settleMs = settleMs;
     this.#names = [`${prefix}/a`, `${prefix}/b`];
     this.#faulty = program.some((round) => round.some((action) => FAULTS.has(action.do)));
+    this.#rotates = program.some((round) => round.some((action) => action.do === "rotate"));
     for (let index = 0; index < 3; index++) this.#watchers.push({ open: undefined, tokens: [] });
   }
 
@@ -173,6 +170,15 @@ class Run {
       case "epoch":
         this.recorder.add({ type: "fault", at: this.recorder.tick(), kind: "epoch", server: 0 });
         return this.#world.newEpoch();
+      case "rotate":
+      case "checkpoint":
+      case "clock":
+      case "hold":
+        return this.#upkeep(action);
+      case "backup":
+        return this.#backUp(action.server);
+      case "restore":
+        return this.#restore();
     }
   }
 
@@ -288,6 +294,7 @@ class Run {
     const watch: Watch = this.recorder.add({
       type: "watch",
       at: this.recorder.tick(),
+      ms: machineMs(),
       stream,
       watcher: index,
       client,
@@ -325,7 +332,7 @@ class Run {
         const { done, value } = await stream.next();
         if (done || open.cancelled) break;
         const event = eventOf(value, watch);
-        this.recorder.add({ ...event, at: this.recorder.tick(), ms: performance.now() });
+        this.recorder.add({ ...event, at: this.recorder.tick(), ms: machineMs() });
         const { at } = this.recorder.entries.at(-1) as Event;
         if (value.resumeToken !== "")
           watcher.tokens.push({ text: value.resumeToken, at, target: { rpc, names, view, allowMissing } });
@@ -340,7 +347,7 @@ class Run {
     this.recorder.add({
       type: "end",
       at: this.recorder.tick(),
-      ms: performance.now(),
+      ms: machineMs(),
       stream: watch.stream,
       code,
       reason,
@@ -364,13 +371,18 @@ class Run {
     const open = this.#watchers[index]?.open;
     if (open === undefined || open.done || open.gate !== undefined) return;
     open.gate = Promise.withResolvers();
-    this.recorder.add({ type: "stall", at: this.recorder.tick(), stream: open.watch.stream });
+    this.recorder.add({
+      type: "stall",
+      at: this.recorder.tick(),
+      ms: machineMs(),
+      stream: open.watch.stream,
+    });
   }
 
   async #flow(index: number): Promise<void> {
     const open = this.#watchers[index]?.open;
     if (open?.gate === undefined) return;
-    this.recorder.add({ type: "flow", at: this.recorder.tick(), stream: open.watch.stream });
+    this.recorder.add({ type: "flow", at: this.recorder.tick(), ms: machineMs(), stream: open.watch.stream });
     open.gate.resolve();
     open.gate = undefined;
   }
@@ -385,39 +397,10 @@ class Run {
     let names = target.names;
     if (target.rpc === "slots" && pick % 4 === 0) names = this.#names;
     if (target.rpc === "slots" && pick % 4 === 1) names = this.#names.slice(0, 1);
-    const text = this.#tokenText(kind, token);
+    const others = this.#watchers.flatMap(({ tokens }) => tokens);
+    const text = tokenText(kind, token, others);
     if (text === undefined) return;
     await this.#watch(index, server, { ...target, names }, { text, resume: { kind, from: token.at } });
-  }
-
-  /** Undefined when there is none to be had of that kind. */
-  #tokenText(kind: Resume["kind"], { text, target }: Token): string | undefined {
-    const bound = boundTo(target);
-    switch (kind) {
-      case "right":
-      case "old":
-        return text;
-      case "garbage": {
-        const middle = text.length >> 1;
-        return text.slice(0, middle) + (text[middle] === "A" ? "B" : "A") + text.slice(middle + 1);
-      }
-      case "foreign": {
-        const others = this.#watchers.flatMap(({ tokens }) => tokens);
-        return others.find(({ target: other }) => JSON.stringify(boundTo(other)) !== JSON.stringify(bound))
-          ?.text;
-      }
-      case "future":
-      case "diverged": {
-        // As a copy of the store would make them that went further, or another way.
-        const point = decodeResumeToken(text, bound);
-        if (point.told === "nothing") return undefined;
-        const changed =
-          kind === "future"
-            ? { ...point, told: (point.told + 1_000_000n) as typeof point.told }
-            : { ...point, commitId: randomBytes(16) };
-        return encodeResumeToken(changed);
-      }
-    }
   }
 
   // Rights and faults
@@ -437,7 +420,7 @@ class Run {
       type: "access",
       start,
       end: this.recorder.tick(),
-      ms: performance.now(),
+      ms: machineMs(),
       what: ({ revoke: "token", ungrant: "grant", grant: "back" } as const)[what],
       client,
       token,
@@ -459,11 +442,55 @@ class Run {
     await fault;
   }
 
+  // Upkeep
+
+  async #upkeep(action: Action & { do: "rotate" | "checkpoint" | "clock" | "hold" }): Promise<void> {
+    const { do: _, ...details } = action;
+    const what = `${action.do} ${Object.values(details).join(" ")}`;
+    this.recorder.add({ type: "upkeep", at: this.recorder.tick(), what });
+    switch (action.do) {
+      case "rotate":
+        return this.#world.rotate(action.server);
+      case "checkpoint":
+        this.#world.checkpoint(action.mode);
+        return;
+      case "clock":
+        return this.#world.machine.setClock(action.offsetMs);
+      case "hold":
+        return this.#world.hold(action.server, action.ms);
+    }
+  }
+
+  async #backUp(server: number): Promise<void> {
+    const start = this.recorder.tick();
+    this.#backup = await this.#world.backup(server);
+    const { revision, epoch } = this.#backup;
+    this.recorder.add({ type: "backup", start, end: this.recorder.tick(), revision, epoch });
+  }
+
+  /** Back to the last backup of this sequence; call with nothing under way. */
+  async #restore(): Promise<void> {
+    const backup = this.#backup;
+    if (backup === undefined) return;
+    this.#backup = undefined;
+    for (const index of this.#watchers.keys()) await this.#flow(index);
+    await this.#world.restore(backup);
+    await Promise.all(this.#watchers.map(({ open }) => open?.ended));
+    // What came after the backup never was: neither its request ids nor its revisions mean anything now.
+    this.#mutations.length = 0;
+    this.#revisions.clear();
+    this.recorder.add({ type: "restore", at: this.recorder.tick(), revision: backup.revision });
+  }
+
   // The end
 
   /** Reads what became of it all, brings back every watcher that was cut off, and waits until all have caught up. */
   async settle(): Promise<void> {
-    const quietMs = performance.now();
+    if (this.#rotates) {
+      const left = await this.#world.finishRotation(0);
+      this.recorder.add({ type: "rotated", at: this.recorder.tick(), left });
+    }
+    const quietMs = machineMs();
     for (const [index, name] of this.#names.entries()) {
       for (const op of ["get", "describe", "list"] as const) await this.#call(0, name, { op }, index);
     }
@@ -474,27 +501,46 @@ class Run {
   }
 
   async #caughtUp(quietMs: number): Promise<void> {
-    const end = Date.now() + this.#settleMs;
     for (;;) {
       this.#news = Promise.withResolvers();
       for (const index of this.#watchers.keys()) await this.#bringBack(index);
       const open = this.#watchers.flatMap(({ open }) => (open === undefined || open.done ? [] : [open]));
       const reading = open.filter(({ gate, watch }) => gate === undefined && this.#mayWatch(watch));
       const ending = open.filter(({ gate, watch }) => gate === undefined && !this.#mayWatch(watch));
-      const history = [...this.recorder.entries];
+      const history = eras(this.recorder.entries).at(-1) ?? [];
       const streams = streamsOf(history);
       const late = reading.some(({ watch }) => {
         const stream = streams.find((each) => each.watch.stream === watch.stream);
         return stream === undefined || behind(history, stream, Number.MAX_SAFE_INTEGER) !== undefined;
       });
-      if ((!late && ending.length === 0) || Date.now() > end) {
-        const [at, ms] = [this.recorder.tick(), performance.now()];
+      if ((!late && ending.length === 0) || (await this.#isPast(quietMs))) {
+        const [at, ms] = [this.recorder.tick(), machineMs()];
         const numbers = reading.map(({ watch }) => watch.stream);
         this.recorder.add({ type: "settled", at, ms, quietMs, open: numbers });
         return;
       }
       await Promise.race([this.#news.promise, new Promise((resolve) => setTimeout(resolve, 50))]);
     }
+  }
+
+  /** Whether the wait from `quietMs` on is over, by as much time as the machine gave. */
+  async #isPast(quietMs: number): Promise<boolean> {
+    if (machineMs() < quietMs + this.#settleMs) return false;
+    const late = await this.#world.machine.late(quietMs);
+    const now = machineMs();
+    const lost = lateness(
+      late.map((each) => ({ type: "late" as const, ...each })),
+      quietMs,
+      now,
+    );
+    return now > quietMs + this.#settleMs + lost;
+  }
+
+  /** For the validators of what is promised within a time. */
+  async noteLateness(): Promise<void> {
+    if (machineMs() - this.#beganMs < SHORTEST_PROMISE_MS) return;
+    for (const late of await this.#world.machine.late(this.#beganMs))
+      this.recorder.add({ type: "late", ...late });
   }
 
   #mayWatch({ client, token }: Watch): boolean {
@@ -522,39 +568,4 @@ class Run {
     for (const index of this.#watchers.keys()) await this.#cancel(index);
     await this.#world.tidy();
   }
-}
-
-const WIRE_VIEW = { all: WatchView.ALL_ENABLED, current: WatchView.CURRENT } as const;
-
-function boundTo({ rpc, names, view }: Target) {
-  return rpc === "secret"
-    ? ({ rpc: "WatchSecret", subject: names[0] ?? "" } as const)
-    : ({ rpc: "WatchSlots", subject: view === "all" ? "all-enabled" : "current" } as const);
-}
-
-function eventOf(message: Message, watch: Watch): Omit<Event, "at" | "ms"> {
-  const { event, epoch, revision, resumeToken } = message;
-  const value = (event.value ?? {}) as {
-    name?: string;
-    slot?: bigint;
-    value?: Uint8Array;
-    reason?: AbsentReason;
-  };
-  const name = value.name ?? (watch.rpc === "secret" ? watch.names[0] : undefined);
-  const reason = {
-    [AbsentReason.NOT_EXISTING]: "NOT_EXISTING",
-    [AbsentReason.NO_ENABLED_SLOT]: "NO_ENABLED_SLOT",
-  };
-  return {
-    type: "event",
-    stream: watch.stream,
-    kind: event.case === "historyReset" ? "history_reset" : ((event.case ?? "progress") as Event["kind"]),
-    epoch,
-    revision,
-    hasToken: resumeToken !== "",
-    ...(name === undefined || name === "" ? {} : { name }),
-    ...(value.slot === undefined ? {} : { slot: value.slot }),
-    ...(value.value === undefined ? {} : { value: readValue(value.value) }),
-    ...(value.reason === undefined ? {} : { reason: reason[value.reason as keyof typeof reason] }),
-  };
 }

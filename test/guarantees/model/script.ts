@@ -43,9 +43,11 @@ export class Script {
   }
 
   watch(stream: number, more: Partial<Watch> = {}): this {
+    const at = this.#tick();
     return this.#add({
       type: "watch",
-      at: this.#tick(),
+      at,
+      ms: at,
       stream,
       watcher: 1,
       client: 1,
@@ -77,8 +79,8 @@ export class Script {
     return this.event(stream, "current", revision, { name: "a", slot, value, ...more });
   }
 
-  absent(stream: number, revision: bigint, reason = "NOT_EXISTING"): this {
-    return this.event(stream, "absent", revision, { name: "a", reason });
+  absent(stream: number, revision: bigint, reason = "NOT_EXISTING", more: Partial<Event> = {}): this {
+    return this.event(stream, "absent", revision, { name: "a", reason, ...more });
   }
 
   event(stream: number, kind: Event["kind"], revision: bigint, more: Partial<Event> = {}): this {
@@ -111,12 +113,36 @@ export class Script {
   }
 
   ear(type: "stall" | "flow", stream: number): this {
-    return this.#add({ type, at: this.#tick(), stream });
+    const at = this.#tick();
+    return this.#add({ type, at, ms: at, stream });
   }
 
   settled(...open: readonly number[]): this {
     const at = this.#tick();
     return this.#add({ type: "settled", at, ms: at, quietMs: at, open });
+  }
+
+  /** As `settled`, with the last write at `quietMs` and the end of the wait at `ms`. */
+  settledLate(quietMs: number, ms: number, ...open: readonly number[]): this {
+    return this.#add({ type: "settled", at: this.#tick(), ms, quietMs, open });
+  }
+
+  /** The machine was this late, until `end`. */
+  late(end: number, ms: number): this {
+    return this.#add({ type: "late", end, ms });
+  }
+
+  backup(revision: bigint): this {
+    const [start, end] = [this.#tick(), this.#tick()];
+    return this.#add({ type: "backup", start, end, revision, epoch: "e1" });
+  }
+
+  restore(revision: bigint): this {
+    return this.#add({ type: "restore", at: this.#tick(), revision });
+  }
+
+  rotated(left: number): this {
+    return this.#add({ type: "rotated", at: this.#tick(), left });
   }
 
   applied(slot: bigint, value: string, revision: bigint, more: Partial<Applied> = {}): this {

@@ -57,7 +57,7 @@ test("no bug, no alarm", async () => {
 /** What caught it, and how soon. */
 async function hunt(bug: Bug): Promise<string | undefined> {
   const world = await World.start({
-    servers: bug.servers,
+    servers: Array.from({ length: bug.servers }, () => []),
     env: { SLOTS_TEST_BUG: bug.name, NODE_OPTIONS: `--import=${REGISTER}` },
   });
   try {

@@ -39,8 +39,10 @@ export function timelines(history: readonly Entry[]): Timelines {
   const violations: Violation[] = [...repeated.violations];
   const revisions = new Map<bigint, string>();
   const calls = history.filter((entry): entry is Call => entry.type === "call");
+  const [began] = history;
+  const before = began?.type === "restored" ? began.lines : new Map<string, Timeline>();
   for (const name of namesOf(history)) {
-    const line: { revision: bigint; secret: Secret; call?: Call }[] = [{ revision: 0n, secret: NEW_SECRET }];
+    const line = [...(before.get(name) ?? [{ revision: 0n, secret: NEW_SECRET }])];
     const claims: { call: Call; revision: bigint }[] = [];
     for (const call of calls) {
       if (call.name !== name || repeated.calls.has(call) || DENIED.has(call.answer.code)) continue;
@@ -85,6 +87,7 @@ export function namesOf(history: readonly Entry[]): Set<string> {
   for (const entry of history) {
     if (entry.type === "call") names.add(entry.name);
     if (entry.type === "watch") for (const name of entry.names) names.add(name);
+    if (entry.type === "restored") for (const name of entry.lines.keys()) names.add(name);
   }
   return names;
 }
@@ -104,7 +107,9 @@ export function seenBy(history: readonly Entry[]): (at: number) => bigint {
   const sightings: { at: number; revision: bigint }[] = [];
   for (const entry of history) {
     if (entry.type === "event") sightings.push({ at: entry.at, revision: entry.revision });
-    if (entry.type === "access") sightings.push({ at: entry.end, revision: entry.revision });
+    if (entry.type === "access" || entry.type === "backup")
+      sightings.push({ at: entry.end, revision: entry.revision });
+    if (entry.type === "restored") sightings.push({ at: entry.at, revision: entry.revision });
     if (entry.type === "call" && entry.answer.code === "OK") {
       const revision = claimed(entry) ?? (entry.answer as { revision?: bigint }).revision;
       if (revision !== undefined) sightings.push({ at: entry.end, revision });

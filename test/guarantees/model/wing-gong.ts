@@ -15,13 +15,18 @@ const MAX_STEPS = 200_000;
 export const linearizableWithoutRevisions: Validator = (history) => {
   const violations: Violation[] = [];
   const repeated = repeats(history).calls;
+  const [began] = history;
   const byName = new Map<string, Call[]>();
   for (const entry of history) {
     if (entry.type !== "call" || repeated.has(entry) || DENIED.has(entry.answer.code)) continue;
     byName.set(entry.name, [...(byName.get(entry.name) ?? []), entry]);
   }
   for (const [name, calls] of byName) {
-    const outcome = search(calls.sort((a, b) => a.start - b.start));
+    const first = (began?.type === "restored" && began.lines.get(name)?.at(-1)?.secret) || NEW_SECRET;
+    const outcome = search(
+      first,
+      calls.sort((a, b) => a.start - b.start),
+    );
     if (outcome === undefined) continue;
     violations.push({
       promise: "linearizable-without-revisions",
@@ -32,7 +37,7 @@ export const linearizableWithoutRevisions: Validator = (history) => {
   return violations;
 };
 
-function search(calls: readonly Call[]): { at: number; text: string } | undefined {
+function search(first: Secret, calls: readonly Call[]): { at: number; text: string } | undefined {
   const been = new Set<string>();
   let steps = 0;
   /** How far the best attempt came, for the report. */
@@ -63,7 +68,7 @@ function search(calls: readonly Call[]): { at: number; text: string } | undefine
     return false;
   };
 
-  if (visit(NEW_SECRET, calls)) return undefined;
+  if (visit(first, calls)) return undefined;
   const { stuck } = best;
   const why =
     steps > MAX_STEPS

@@ -1,14 +1,22 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { AdminService, Action as Right } from "../../../gen/ts/secretslots/v1/admin_service_pb.ts";
+import { MasterKey } from "../../../src/crypto/master-key.ts";
+import { formatMasterKey } from "../../../src/crypto/master-key-text.ts";
 import { ServerProcess } from "../../support/server-process.ts";
 import { Wire, WireError } from "../../support/wire.ts";
+import { Machine } from "./machine/machine.ts";
 import { TcpProxy } from "./proxy.ts";
+import { type CheckpointMode, checkpoint, slots, wrappedByOthers } from "./upkeep.ts";
 
 /** Client 0 administers and writes; the others read and watch, and can lose that. */
 export const CLIENTS = 3;
 
 export interface WorldOptions {
-  readonly servers?: number;
+  /** The flags of each server beside those of all. Default: two servers without any. */
+  readonly servers?: readonly (readonly string[])[];
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -21,55 +29,70 @@ const CHANNEL = {
   "grpc.enable_retries": 0,
 };
 
+/** A copy of the store as of one revision. */
+export interface Backup {
+  readonly file: string;
+  readonly revision: bigint;
+  readonly epoch: string;
+}
+
 /** Server processes on one store, each behind a proxy, and the clients' identities. Runs one sequence at a time. */
 export class World {
-  readonly #options: WorldOptions;
-  readonly #servers: ServerProcess[];
-  readonly #proxies: readonly TcpProxy[];
-  readonly #dataDir: string;
-  readonly #tokens: { token: string; tokenId: string; ordinal: number }[];
+  readonly machine: Machine;
+  readonly #folder: string;
+  readonly #flags: readonly (readonly string[])[];
+  readonly #env: Readonly<Record<string, string>>;
+  /** Loaded by every server; one of them is the primary. */
+  readonly #keys = [MasterKey.generate(), MasterKey.generate()];
+  readonly #servers: ServerProcess[] = [];
+  readonly #proxies: TcpProxy[] = [];
+  #stores = 0;
+  readonly #tokens: { token: string; tokenId: string; ordinal: number }[] = [];
   readonly #wires = new Map<string, Wire>();
   /** Whether a connection was broken since the last sequence began. */
   #hurt = false;
   readonly #old: Wire[] = [];
   readonly #ungranted = new Set<number>();
 
-  private constructor(
-    options: WorldOptions,
-    servers: ServerProcess[],
-    proxies: readonly TcpProxy[],
-    adminToken: string,
-  ) {
-    this.#options = options;
-    this.#servers = servers;
-    this.#proxies = proxies;
-    this.#dataDir = (servers[0] as ServerProcess).dataDir;
-    this.#tokens = [{ token: adminToken, tokenId: "", ordinal: 0 }];
+  private constructor({ servers = [[], []], args = [], env = {} }: WorldOptions) {
+    this.#folder = mkdtempSync(join(tmpdir(), "slots-world-"));
+    this.machine = new Machine(join(this.#folder, "machine"));
+    const keyFile = join(this.#folder, "keys");
+    writeFileSync(keyFile, this.#keys.map(formatMasterKey).join("\n"), { mode: 0o600 });
+    const common = ["--log-level", "warn", "--failed-logins-burst", "1000000", "--master-key-file", keyFile];
+    this.#flags = servers.map((own) => [...common, ...args, ...own]);
+    const { NODE_OPTIONS, ...machine } = this.machine.env;
+    this.#env = {
+      NODE_COMPILE_CACHE: join(tmpdir(), "slots-compile-cache"),
+      ...machine,
+      ...env,
+      NODE_OPTIONS: [NODE_OPTIONS, env.NODE_OPTIONS ?? ""].join(" "),
+    };
   }
 
   static async start(options: WorldOptions = {}): Promise<World> {
-    const first = await ServerProcess.start(launch(options));
+    const world = new World(options);
     try {
-      const others = await Promise.all(
-        Array.from({ length: (options.servers ?? 2) - 1 }, () =>
-          ServerProcess.start({ ...launch(options), dataDir: first.dataDir }),
-        ),
-      );
-      const servers = [first, ...others];
-      const proxies = await Promise.all(servers.map(() => TcpProxy.start()));
-      for (const [seat, server] of servers.entries()) proxies[seat]?.to(server.address);
-      const world = new World(options, servers, proxies, first.adminToken);
+      for (let seat = 0; seat < world.servers; seat++) world.#proxies.push(await TcpProxy.start());
+      // The first one makes the store.
+      await world.#startSeat(0);
+      await Promise.all(world.#flags.slice(1).map((_, index) => world.#startSeat(index + 1)));
+      world.#tokens.push({ token: (world.#servers[0] as ServerProcess).adminToken, tokenId: "", ordinal: 0 });
       for (let client = 1; client < CLIENTS; client++) await world.#newToken(client);
       await world.#applyGrants();
       return world;
     } catch (error) {
-      await first.dispose();
+      await world.close();
       throw error;
     }
   }
 
   get servers(): number {
-    return this.#servers.length;
+    return this.#flags.length;
+  }
+
+  get #dataDir(): string {
+    return join(this.#folder, `store-${this.#stores}`);
   }
 
   /** Which of its tokens a client holds, counted from 0. */
@@ -100,18 +123,22 @@ export class World {
 
   /** The store's revision at which the client's token is gone. It holds a new one before its next call. */
   async revoke(client: number, server: number): Promise<bigint> {
-    const { token, tokenId } = this.#tokens[client] as { token: string; tokenId: string };
+    const { tokenId } = this.#tokens[client] as { tokenId: string };
     const { revision } = await this.admin(server, (wire) =>
       wire.call(AdminService.method.revokeToken, { tokenId }),
     );
+    this.#forgetWires(client);
+    return revision;
+  }
+
+  /** Leaves the channels of a token that is gone to the streams that are about to end. */
+  #forgetWires(client: number): void {
     for (let seat = 0; seat < this.servers; seat++) {
-      // Its channels are left to the streams that are about to end.
-      const key = `${seat} ${token}`;
+      const key = `${seat} ${this.#tokens[client]?.token}`;
       const wire = this.#wires.get(key);
       if (wire !== undefined) this.#old.push(wire);
       this.#wires.delete(key);
     }
-    return revision;
   }
 
   async #newToken(client: number): Promise<void> {
@@ -151,11 +178,11 @@ export class World {
   }
 
   /** Calls that mean the same when they are made twice, until they are answered; by the next server each time. */
-  async admin<T>(server: number, call: (wire: Wire) => Promise<T>): Promise<T> {
+  async admin<T>(server: number, call: (wire: Wire, address: string) => Promise<T>): Promise<T> {
     const end = Date.now() + 30_000;
     for (let attempt = 0; ; attempt++) {
       try {
-        return await call(this.wire(0, server + attempt));
+        return await call(this.wire(0, server + attempt), this.address(server + attempt));
       } catch (error) {
         if (Date.now() > end) throw error;
         await new Promise((resolve) => setTimeout(resolve, 20));
@@ -190,20 +217,99 @@ export class World {
     proxy?.to(this.#servers[seat]?.address);
   }
 
+  /** Holds all that goes to and from a server for a while, then lets it go on. */
+  async hold(server: number, ms: number): Promise<void> {
+    const proxy = this.#proxies[server % this.servers];
+    proxy?.hold();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    proxy?.release();
+  }
+
   async newEpoch(): Promise<void> {
-    this.#hurt = true;
-    await Promise.all(this.#servers.map((server) => server.stop()));
+    await this.#stopAll();
     for (let seat = 0; seat < this.servers; seat++)
       await this.#restart(seat, seat === 0 ? ["--new-epoch"] : []);
+  }
+
+  checkpoint(mode: CheckpointMode): boolean {
+    return checkpoint(this.#dataDir, mode);
+  }
+
+  /** Makes the other master key the primary, and retires the one that was if nothing needs it any more. */
+  async rotate(server: number): Promise<void> {
+    const { keys } = await this.admin(server, (wire) => wire.call(AdminService.method.listMasterKeys, {}));
+    const old = keys.find(({ primary }) => primary)?.keyId ?? "";
+    await this.#rotateTo(server, this.#keys.find(({ id }) => id !== old)?.id ?? "");
+    await this.admin(server, (wire) =>
+      wire.call(AdminService.method.retireMasterKey, { keyId: old }).catch((error: unknown) => {
+        // The other rotation of this moment has made it the primary, or a put beside this one has used it, or it is gone.
+        if (error instanceof WireError && /^KEY_(IN_USE|NOT_FOUND)$/.test(error.reason)) return undefined;
+        throw error;
+      }),
+    );
+  }
+
+  /** Rotates to the key that is the primary; how many records another key wraps all the same. */
+  async finishRotation(server: number): Promise<number> {
+    const { keys } = await this.admin(server, (wire) => wire.call(AdminService.method.listMasterKeys, {}));
+    await this.#rotateTo(server, keys.find(({ primary }) => primary)?.keyId ?? "");
+    return wrappedByOthers(this.#dataDir);
+  }
+
+  #rotateTo(server: number, keyId: string): Promise<void> {
+    return this.admin(server, async (wire) => {
+      let done = false;
+      for await (const step of wire.stream(AdminService.method.rotateMasterKey, { keyId }))
+        done = step.complete;
+      if (!done) throw new Error("a rotation ended before it was complete");
+    });
+  }
+
+  async backup(server: number): Promise<Backup> {
+    const file = join(this.#folder, "backup");
+    const made = await this.admin(server, (_, address) =>
+      slots(["backup", "create", "--force", "-o", file], {
+        ...this.#env,
+        SLOTS_ADDRESS: address,
+        SLOTS_TOKEN: this.adminToken,
+      }),
+    );
+    return { file, revision: BigInt(made.revision as string), epoch: made.epoch as string };
+  }
+
+  /** Goes back to a backup. Each client then has a new token and its rights, whatever was so at that time. */
+  async restore({ file }: Backup): Promise<void> {
+    await this.#stopAll();
+    const left = this.#dataDir;
+    this.#stores++;
+    const keyFile = join(this.#folder, "keys");
+    const to = ["--data-dir", this.#dataDir, "--master-key-file", keyFile];
+    await slots(["backup", "restore", file, ...to], this.#env);
+    rmSync(left, { recursive: true });
+    await Promise.all(this.#flags.map((_, seat) => this.#restart(seat)));
+    this.#ungranted.clear();
+    for (let client = 1; client < CLIENTS; client++) {
+      this.#forgetWires(client);
+      await this.#newToken(client);
+    }
+    await this.#applyGrants();
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#hurt = true;
+    await Promise.all(this.#servers.map((server) => server.stop()));
   }
 
   async #restart(seat: number, more: readonly string[] = []): Promise<void> {
     this.#proxies[seat]?.to(undefined);
     this.#proxies[seat]?.cut();
-    const options = launch(this.#options);
+    await this.#startSeat(seat, more);
+  }
+
+  async #startSeat(seat: number, more: readonly string[] = []): Promise<void> {
     const server = await ServerProcess.start({
-      ...options,
-      args: [...options.args, ...more],
+      args: [...(this.#flags[seat] ?? []), ...more],
+      env: this.#env,
       dataDir: this.#dataDir,
     });
     this.#servers[seat] = server;
@@ -213,6 +319,7 @@ export class World {
   /** Call between sequences: gives back every right, and closes channels that nobody uses any more. */
   async tidy(): Promise<void> {
     for (const wire of this.#old.splice(0)) wire.close();
+    this.machine.setClock(0);
     for (const client of this.#ungranted) await this.grant(client, true, 0);
     if (this.#hurt) await this.#whole();
     this.#hurt = false;
@@ -238,15 +345,12 @@ export class World {
     for (const wire of this.#old) wire.close();
     for (const wire of this.#wires.values()) wire.close();
     for (const proxy of this.#proxies) proxy.close();
-    await Promise.all(this.#servers.slice(1).map((server) => server.kill()));
-    await this.#servers[0]?.dispose();
+    await Promise.all(this.#servers.map((server) => server.kill()));
+    this.machine.close();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   get output(): string {
     return this.#servers.map(({ output }) => output).join("\n");
   }
-}
-
-function launch({ args = [], env = {} }: WorldOptions) {
-  return { args: ["--log-level", "warn", "--failed-logins-burst", "1000000", ...args], env };
 }

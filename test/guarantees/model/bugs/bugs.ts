@@ -183,11 +183,11 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     ],
     [
       WATCH,
-      "        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);",
+      "        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);",
       `        await new Promise((resolve) => setTimeout(resolve, 15));
         subscription.arm();
         const since = Date.now();
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, now), call.signal);
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
         heard = Date.now() - since < core.progressMs - 500;`,
     ],
   ),

@@ -3,9 +3,9 @@ import { isState, knownAfter, origin, streamsOf } from "../streams.ts";
 import { seenBy, timelines, window } from "../timeline.ts";
 
 /**
- * W8: a token of this history is honoured: `progress` when nothing changed, else the new state. One of another epoch
- * or of the future is answered with `history_reset` and then the state; one of another call or secret, or a damaged
- * one, is refused.
+ * W8: a token of this history is honoured: `progress` when nothing changed, else the new state. One of another epoch,
+ * of the future or of before a restore is answered with `history_reset` and then the state; one of another call or
+ * secret, or a damaged one, is refused.
  */
 export const w08: Validator = (history) => {
   const violations: Violation[] = [];
@@ -25,17 +25,15 @@ export const w08: Validator = (history) => {
     }
     if (end?.code === "INVALID_ARGUMENT" || end?.code === "NOT_FOUND")
       bad(end.at, `${kind} token: ${end.code} ${end.reason}`);
+    if (first === undefined) continue;
     const from = origin(history, watch);
-    if (first === undefined || from === undefined) continue;
-    const honoured = (kind === "right" || kind === "old") && from.event.epoch === first.epoch;
+    const honoured = (kind === "right" || kind === "old") && from?.event.epoch === first.epoch;
     if (honoured !== (first.kind !== "history_reset")) {
-      bad(
-        first.at,
-        `${kind} token of epoch ${from.event.epoch} was answered with ${first.kind} of ${first.epoch}`,
-      );
+      const of = from === undefined ? "before a restore" : `epoch ${from.event.epoch}`;
+      bad(first.at, `${kind} token of ${of} was answered with ${first.kind} of ${first.epoch}`);
       continue;
     }
-    if (!honoured) {
+    if (!honoured || from === undefined) {
       const next =
         watch.rpc === "secret"
           ? second === undefined || isState(second)

@@ -1,10 +1,13 @@
 import type { Access, Validator, Violation } from "../history.ts";
+import { tookTooLong } from "../lateness.ts";
 import { streamsOf } from "../streams.ts";
 import { DENIED } from "../timeline.ts";
 
+const PROMISED_MS = 1_000;
+
 /**
- * W12: nothing committed after a revocation is delivered, and the stream ends for it; calls begun later are refused.
- * And nobody is refused without cause.
+ * W12: nothing committed after a revocation is delivered, and the stream ends for it within 1 s and what the machine was
+ * measured to be late; calls begun later are refused. And nobody is refused without cause.
  */
 export const w12: Validator = (history) => {
   const violations: Violation[] = [];
@@ -34,6 +37,18 @@ export const w12: Validator = (history) => {
         );
       if (end === undefined && settled !== undefined)
         bad(settled.at, `stream ${watch.stream}: goes on without its ${change.what}`);
+      const stalled = history.some((entry) => entry.type === "stall" && entry.stream === watch.stream);
+      const from = Math.max(change.ms, watch.ms);
+      if (
+        end !== undefined &&
+        !stalled &&
+        tookTooLong(history, { from, to: end.ms, promisedMs: PROMISED_MS })
+      ) {
+        bad(
+          end.at,
+          `stream ${watch.stream}: went on for ${Math.round(end.ms - from)} ms without its ${change.what}`,
+        );
+      }
       if (end !== undefined && change.end < watch.at && events.length > 0) {
         bad(end.at, `stream ${watch.stream}: began after its ${change.what} was taken`);
       }
