@@ -1,6 +1,6 @@
-import { closeSync, fsyncSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { CHAIN_START, Chain, type ChainHead } from "./chain.ts";
+import { flushFolder } from "./flush-folder.ts";
 import { bodyOf, type OwnLine } from "./record-line.ts";
 import type { Reserve } from "./reserve.ts";
 import { type AuditFileSystem, isDiskFull, SegmentFile } from "./segment-file.ts";
@@ -86,28 +86,34 @@ export class ChainWriter {
   /** A segment that is too long does no harm: where no new one can be made, the old one goes on. */
   rotate(): void {
     const before = this.#segment;
+    this.#must(() => before.flush());
     try {
       this.#segment = this.#begin();
     } catch {
       return;
     }
     this.#inReserve = false;
-    this.#finish(before);
+    this.#must(() => before.finish());
   }
 
   #moveIntoReserve(): boolean {
     const path = this.#nextPath();
     if (!this.#options.reserve.takeAs(path)) return false;
     const before = this.#segment;
+    this.#must(() => before.flush());
     this.#segment = this.#open(SegmentFile.over(this.#options.fs, path, this.#options.reserve.pieceBytes));
     this.#inReserve = true;
-    this.#finish(before);
+    this.#must(() => before.finish());
     return true;
   }
 
-  #finish(segment: SegmentFile): void {
+  /**
+   * A segment must be on disk before the next one has a line: a power cut that took its end and left the next one
+   * would look like records that somebody dropped.
+   */
+  #must(flush: () => void): void {
     try {
-      segment.finish();
+      flush();
     } catch (cause) {
       this.#options.fatal(cause);
       throw cause;
@@ -136,7 +142,7 @@ export class ChainWriter {
     const next = this.#chain.extend(this.#head, [bodyOf(line, this.#now())]);
     try {
       segment.append(Buffer.from(next.text, "utf8"));
-      this.#syncDirectory();
+      flushFolder(this.#options.directory);
     } catch (cause) {
       segment.discard();
       throw cause;
@@ -155,15 +161,6 @@ export class ChainWriter {
     const time = this.#options.clock();
     this.#latest = Math.max(this.#latest, time);
     return new Date(time).toISOString();
-  }
-
-  #syncDirectory(): void {
-    const directory = openSync(this.#options.directory, "r");
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
   }
 }
 

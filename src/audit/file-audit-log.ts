@@ -7,6 +7,7 @@ import { AppendBatch } from "./append-batch.ts";
 import type { AuditAnchor, AuditLog, AuditRecord, AuditState } from "./audit-log.ts";
 import { chainKey } from "./chain.ts";
 import { ChainWriter } from "./chain-writer.ts";
+import { flushNameOf } from "./flush-folder.ts";
 import { bodiesOf } from "./record-line.ts";
 import { Reserve } from "./reserve.ts";
 import { type AuditFilter, type LoggedRecord, searchAudit } from "./search.ts";
@@ -88,7 +89,8 @@ export class FileAuditLog implements AuditLog {
       ...options,
     };
     try {
-      await mkdir(all.directory, { recursive: true, mode: 0o700 });
+      const made = await mkdir(all.directory, { recursive: true, mode: 0o700 });
+      flushNameOf(all.directory, made);
       const reserve = new Reserve(all.directory, all.reserveBytes, all.fs);
       const log = new FileAuditLog(all, randomBytes(16).toString("hex"), reserve);
       await log.#anchor(false);

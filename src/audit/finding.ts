@@ -8,7 +8,7 @@
  * - `segment-missing`, `segment-misplaced`: a file of the chain is gone, or is not the one its name says
  * - `chain-missing`: the store knows of a chain that the log has no file of
  * - `anchor-mismatch`: the record that was anchored is another one now
- * - `stray-bytes`: something stands behind the end of a segment
+ * - `stray-bytes`: something stands behind the end of a segment that was ended in order
  * - `key-missing`: the chain can't be checked, there is no key for it
  */
 export const TAMPERING = [
@@ -28,7 +28,7 @@ export const TAMPERING = [
 
 /**
  * What is worth knowing and no sign of tampering.
- * - `torn`: the last line has no end, as a crash leaves it; nothing that it tells of left the server
+ * - `torn`: the last line has no end, or a gap, as a kill or a power cut leaves it
  * - `not-anchored`: the store has no anchor of this chain, so a cut at its end could not be found
  */
 export const NOTICES = ["torn", "not-anchored"] as const;

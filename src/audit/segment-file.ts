@@ -123,11 +123,16 @@ export class SegmentFile {
     });
   }
 
+  /** On disk when it returns, whatever was appended. */
+  flush(): void {
+    this.#fs.fdatasyncSync(this.#fd);
+  }
+
   /** Cuts off what isn't content, makes the rest durable and lets go of the file. */
   finish(): void {
     if (this.#closed) return;
     if (this.#allocated > this.#length || this.#tornEnd > this.#length) this.#release();
-    this.#fs.fdatasyncSync(this.#fd);
+    this.flush();
     this.#letGo();
   }
 

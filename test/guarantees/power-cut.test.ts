@@ -8,7 +8,7 @@ import { readMasterKeyFile } from "../../src/crypto/master-key-file.ts";
 import { parseToken } from "../../src/crypto/tokens.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { Wire } from "../support/wire.ts";
-import { Disk, FATES, type Fate } from "./support/disk.ts";
+import { chooseCuts, playCuts } from "./support/cuts.ts";
 import { failWith } from "./support/failures.ts";
 import { shown } from "./support/ledger.ts";
 import { needs } from "./support/needs.ts";
@@ -25,44 +25,9 @@ const LIMIT_MS = Math.max(900_000, STATES * 100);
 
 const work = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "slots-cut-"));
 
+const state = join(work, "state");
+
 afterAll(() => rmSync(work, { recursive: true, force: true }));
-
-interface Cut {
-  readonly at: number;
-  readonly fate: Fate;
-  readonly seed: number;
-}
-
-/** Cuts of the power at any call, each with its fate for what was not synced, in the order of the calls. */
-function chooseCuts(run: RecordedRun, count: number, random: Random): readonly Cut[] {
-  return Array.from({ length: count }, () => ({
-    at: random.below(run.calls.length + 1),
-    fate: random.pick(FATES),
-    seed: random.below(2 ** 32),
-  })).sort((a, b) => a.at - b.at);
-}
-
-/** Plays the calls up to each cut and says of each what is wrong with the store that is left, if anything is. */
-async function playCuts(
-  run: RecordedRun,
-  cuts: readonly Cut[],
-  judge: (folder: string, time: number) => string | undefined | Promise<string | undefined>,
-): Promise<readonly string[]> {
-  const disk = new Disk();
-  disk.adopt(run.root, "folder");
-  const problems: string[] = [];
-  const folder = join(work, "state");
-  let played = 0;
-  for (const { at, fate, seed } of cuts) {
-    for (; played < at; played += 1) disk.play(run.calls[played]!.call);
-    disk.cut(fate, new Random(seed), run.root, folder);
-    // What follows the cut never happened: the time is that of the first call that was not made any more.
-    const time = run.calls[at]?.time ?? Number.POSITIVE_INFINITY;
-    const problem = await judge(folder, time);
-    if (problem !== undefined) problems.push(`cut before call ${at}, fate ${fate}, seed ${seed}: ${problem}`);
-  }
-  return problems;
-}
 
 /** Opens what a cut left as a server would, and compares every value with what had been answered by then. */
 function judgeStore(run: RecordedRun) {
@@ -109,7 +74,7 @@ test(
     const began = Date.now();
     const run = await recordRun({ random: random.fork(), writes: WRITES });
     const recorded = Date.now();
-    const problems = await playCuts(run, chooseCuts(run, STATES, random.fork()), judgeStore(run));
+    const problems = await playCuts(run, chooseCuts(run, STATES, random.fork()), state, judgeStore(run));
     const seconds = (ms: number) => Math.round(ms / 1000);
     console.log(
       `${STATES} states of ${run.calls.length} calls; recorded in ${seconds(recorded - began)} s, ` +
@@ -121,23 +86,28 @@ test(
     }
 
     // A few of them by the server itself: it starts, tells what was answered, and takes writes.
-    const served = await playCuts(run, chooseCuts(run, SERVED, random.fork()), async (folder, time) => {
-      const server = await ServerProcess.start({ dataDir: join(folder, "data") });
-      const wire = new Wire(server.address, server.adminToken);
-      try {
-        for (const [name, history] of run.histories) {
-          const found = shown(await readContents(wire, name));
-          const possible = possibleAt(history, time).map(shown);
-          if (!possible.includes(found))
-            return `${name} holds ${found} and should hold ${possible.join(" or ")}`;
+    const served = await playCuts(
+      run,
+      chooseCuts(run, SERVED, random.fork()),
+      state,
+      async (folder, time) => {
+        const server = await ServerProcess.start({ dataDir: join(folder, "data") });
+        const wire = new Wire(server.address, server.adminToken);
+        try {
+          for (const [name, history] of run.histories) {
+            const found = shown(await readContents(wire, name));
+            const possible = possibleAt(history, time).map(shown);
+            if (!possible.includes(found))
+              return `${name} holds ${found} and should hold ${possible.join(" or ")}`;
+          }
+          await wire.put("after/the-cut", 0n, "written");
+          return undefined;
+        } finally {
+          wire.close();
+          await server.kill();
         }
-        await wire.put("after/the-cut", 0n, "written");
-        return undefined;
-      } finally {
-        wire.close();
-        await server.kill();
-      }
-    });
+      },
+    );
     expect(served).toEqual([]);
   },
   LIMIT_MS,
@@ -153,7 +123,7 @@ test("the replayer finds what flushing less would lose (its own test)", async (c
   const env = { NODE_OPTIONS: `--import=${weak}` };
   const run = await recordRun({ random: random.fork(), writes: 120, env });
   const cuts = chooseCuts(run, 300, random.fork());
-  const problems = await playCuts(run, cuts, judgeStore(run));
+  const problems = await playCuts(run, cuts, state, judgeStore(run));
   console.log(`${problems.length} of ${cuts.length} states had lost something that was answered`);
   expect(problems.length).toBeGreaterThan(0);
 });
