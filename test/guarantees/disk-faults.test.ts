@@ -160,15 +160,16 @@ test(
       const fault: Injection = { call, nth, fault: { error } };
       rmSync(log, { force: true });
       try {
-        const exit = await lane.underFault(
-          injecting(fault, log),
-          WRITES,
-          () => failedFlushes(log).length > 0,
-        );
+        const exit = await lane.underFault({
+          under: injecting(fault, log),
+          writes: WRITES,
+          mustEnd: () => failedFlushes(log).length > 0,
+        });
         const outcome = judge(injected(log), failedFlushes(log), exit);
         counts[`${call} ${error}: ${outcome}`] = (counts[`${call} ${error}: ${outcome}`] ?? 0) + 1;
         await lane.begin();
         await lane.killAll();
+        expect(await lane.atRest()).toEqual([]);
       } catch (cause) {
         const details = `${call} ${error}, number ${nth} of a thread\n${String(cause)}`;
         failWith("disk-fault", `SLOTS_TEST_SEED=${seed} npm run guarantees -- disk-faults`, details);

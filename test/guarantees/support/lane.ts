@@ -1,12 +1,17 @@
-import { spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { Keyring } from "../../../src/crypto/keyring.ts";
+import { readMasterKeyFile } from "../../../src/crypto/master-key-file.ts";
 import { NODE, ServerProcess, SLOTS } from "../../support/server-process.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { Wire } from "../../support/wire.ts";
+import { integrityOf } from "./integrity.ts";
+import { needs } from "./needs.ts";
 import type { Random } from "./random.ts";
+import { changeRecord, deliveryRecord, readStoredAudit } from "./stored-audit.ts";
 import { Watcher } from "./watcher.ts";
 import { Writer } from "./writer.ts";
 
@@ -39,6 +44,21 @@ export interface LaneOptions {
   /** Server processes on the one store. */
   readonly servers?: number;
   readonly serverArgs?: readonly string[];
+  /** Default: the one that the first start makes. */
+  readonly masterKeyFile?: string;
+}
+
+/** How a server is to go wrong. */
+export interface Fault {
+  /** A command that runs the server's own. */
+  readonly under?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Answered writes after which it ends. */
+  readonly writes: number;
+  /** Asked once no writer goes on: whether the server must end by itself, and is given time to. */
+  readonly mustEnd?: () => boolean;
+  /** Done beside the writers. */
+  readonly beside?: (wire: Wire) => Promise<unknown>;
 }
 
 /** One store, its servers, and the writers and watchers that see them killed and started again. */
@@ -48,14 +68,19 @@ export class Lane {
   readonly watchers: readonly Watcher[];
   readonly #random: Random;
   readonly #serverArgs: readonly string[];
+  readonly #masterKeyFile: string;
+  /** Of every server that is started. */
+  env: Readonly<Record<string, string>> = {};
   readonly #members: (Member | undefined)[];
   #epoch = "";
   kills = 0;
   killsInStart = 0;
 
-  constructor({ random, writers = 6, servers = 1, serverArgs = [] }: LaneOptions) {
+  constructor({ random, writers = 6, servers = 1, serverArgs = [], masterKeyFile }: LaneOptions) {
     this.#random = random;
-    this.#serverArgs = serverArgs;
+    this.#serverArgs =
+      masterKeyFile === undefined ? serverArgs : [...serverArgs, "--master-key-file", masterKeyFile];
+    this.#masterKeyFile = masterKeyFile ?? join(this.dataDir, "master.key");
     this.writers = Array.from({ length: writers }, (_, index) => new Writer(`w/${index}`, random.fork()));
     this.watchers = this.writers.flatMap(({ ledger }) => [new Watcher(ledger), new Watcher(ledger)]);
     this.#members = Array.from({ length: servers }, () => undefined);
@@ -125,18 +150,15 @@ export class Lane {
   }
 
   /**
-   * Loads a server that runs under another command until that many writes were answered, each writer failed, or the
-   * server ended by itself; undefined when it had to be killed. Needs all to be down. `mustEnd`: it is given time to.
+   * Loads a server that goes wrong until that many writes were answered, each writer failed, or the server ended by
+   * itself; undefined when it had to be killed. Needs all to be down.
    */
-  async underFault(
-    under: readonly string[],
-    writes: number,
-    mustEnd: () => boolean,
-  ): Promise<LaneExit | undefined> {
-    const started = await this.#start(under).catch((error: Error) => error);
+  async underFault({ under, env, writes, mustEnd, beside }: Fault): Promise<LaneExit | undefined> {
+    const started = await this.#start(under, env).catch((error: Error) => error);
     if (started instanceof Error) {
-      const [, code] = /ended with (\d+) before/.exec(started.message) ?? [];
-      return { started: false, code: code === undefined ? null : Number(code), signal: null };
+      const [, code, signal] = /ended with (?:(\d+)|(\w+)) before/.exec(started.message) ?? [];
+      if (code === undefined && signal === undefined) throw started;
+      return { started: false, code: code === undefined ? null : Number(code), signal: signal ?? null };
     }
     this.#members[0] = started;
     this.#follow([started]);
@@ -154,27 +176,38 @@ export class Lane {
       }
     });
     const end = setTimeout(() => stop.abort(), 10 * LOAD_MS);
-    await Promise.all(work);
+    await Promise.all([...work, beside?.(started.wire).catch(() => {})]);
     clearTimeout(end);
     const { exited, child } = started.server;
-    if (mustEnd()) await waitFor("the server to end", () => child.exitCode !== null).catch(() => {});
-    const byItself = child.exitCode !== null || child.signalCode !== null;
+    const ended = () => child.exitCode !== null || child.signalCode !== null;
+    if (mustEnd?.()) await waitFor("the server to end", ended).catch(() => {});
+    const byItself = ended();
     await this.#kill(0);
     const exit = await exited;
     return byItself || exit.code !== null ? { started: true, ...exit } : undefined;
   }
 
+  /**
+   * What is wrong with the files that a kill left: by SQLite's own program, and by the audit log, which must hold all
+   * that was answered or sent and be as it was written (S4). Needs all to be down, and a store.
+   */
+  async atRest(): Promise<readonly string[]> {
+    const problems = needs("sqlite3") && this.integrity() !== "ok" ? [`sqlite3: ${this.integrity()}`] : [];
+    const audit = await readStoredAudit(this.dataDir, new Keyring(readMasterKeyFile(this.#masterKeyFile)));
+    const told = [
+      ...this.writers.flatMap(({ revisions }) => revisions.map(changeRecord)),
+      ...this.watchers.flatMap(({ ledger, told }) =>
+        told.map((revision) => deliveryRecord(ledger.name, revision)),
+      ),
+    ];
+    const lost = told.filter((record) => !audit?.records.has(record));
+    problems.push(...lost.map((record) => `the audit log has no record of: ${record} (S4)`));
+    return [...problems, ...(audit?.accusations ?? [])];
+  }
+
   /** What SQLite's own program says of a copy of the store as it was left. */
   integrity(): string {
-    const copy = mkdtempSync(join(tmpdir(), "slots-copy-"));
-    try {
-      for (const end of ["", "-wal"])
-        cpSync(join(this.dataDir, `store.db${end}`), join(copy, `store.db${end}`));
-      const { stdout, stderr } = spawnSync("sqlite3", [join(copy, "store.db"), "PRAGMA integrity_check"]);
-      return `${stdout}${stderr}`.trim();
-    } finally {
-      rmSync(copy, { recursive: true, force: true });
-    }
+    return integrityOf(this.dataDir);
   }
 
   async killAll(): Promise<void> {
@@ -190,11 +223,11 @@ export class Lane {
     return ["--audit-reserve-bytes", "1048576", "--log-level", "error", ...this.#serverArgs];
   }
 
-  async #start(under: readonly string[] = []): Promise<Member> {
+  async #start(under: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<Member> {
     const server = await ServerProcess.start({
       dataDir: this.dataDir,
       args: this.#args,
-      env: ENVIRONMENT,
+      env: { ...ENVIRONMENT, ...this.env, ...env },
       under,
     });
     const wire = new Wire(server.address, server.adminToken);

@@ -1,36 +1,74 @@
 import { existsSync, readFileSync } from "node:fs";
 
 /** The traced program stays the parent's child, so that signals reach it and its exit status is its own. */
-const AS_GRANDCHILD = ["strace", "-D", "-f", "-qq", "--seccomp-bpf"];
+const AS_GRANDCHILD = ["strace", "-D", "-f", "-qq", "-y"];
+/** Stops only at the calls that are asked for, which is much faster; strace can't inject a signal there. */
+const FAST = "--seccomp-bpf";
 
 export interface Injection {
   readonly call: string;
+  /** Only calls on this file or folder count, which is how it is named when it is called. */
+  readonly path?: string;
   /** The how manieth call of a thread. */
   readonly nth: number;
   /** An error's name, or a signal. */
   readonly fault: { readonly error: string } | { readonly signal: string };
 }
 
-/** Runs a command under strace, which lets one of its system calls fail. */
-export function injecting({ call, nth, fault }: Injection, log: string): readonly string[] {
-  const what = "error" in fault ? `error=${fault.error}` : `signal=${fault.signal}`;
-  return [
-    ...AS_GRANDCHILD,
-    "-y",
-    "-o",
-    log,
-    "-e",
-    `trace=${call}`,
-    "-e",
-    `inject=${call}:${what}:when=${nth}`,
-  ];
+/** Runs a command under strace, which lets one of its system calls fail, or kills the command as it makes it. */
+export function injecting({ call, path, nth, fault }: Injection, log: string): readonly string[] {
+  const [what, how] = "error" in fault ? [`error=${fault.error}`, [FAST]] : [`signal=${fault.signal}`, []];
+  const where = path === undefined ? [] : ["-P", path];
+  const filter = ["-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${nth}`];
+  return [...AS_GRANDCHILD, ...how, ...where, "-o", log, ...filter];
+}
+
+/** Runs a command under strace, which writes down calls of these names. */
+export function counting(calls: readonly string[], log: string): readonly string[] {
+  return [...AS_GRANDCHILD, FAST, "-o", log, "-e", `trace=${calls.join(",")}`];
+}
+
+/** A call on one file or folder, named from the folder that was asked about. */
+export interface CountedCall {
+  readonly call: string;
+  readonly file: string;
+  /** The most that one thread made. */
+  readonly most: number;
+}
+
+/** What `counting` wrote down of calls on files that have the same name in each run. */
+export function countedCalls(log: string, folder: string): readonly CountedCall[] {
+  const byThread = new Map<string, number>();
+  for (const line of readFileSync(log, "utf8").split("\n")) {
+    const [, thread, call, rest = ""] = /^(\d+) +(\w+)\((.*)/.exec(line) ?? [];
+    for (const [, path = ""] of rest.matchAll(/[<"](\/[^>"]*)[>"]/g)) {
+      if (path !== folder && !path.startsWith(`${folder}/`)) continue;
+      const file = path.slice(folder.length + 1);
+      if (!/[0-9a-f]{12}|reserve-/.test(file)) {
+        const key = JSON.stringify([call, file, thread]);
+        byThread.set(key, (byThread.get(key) ?? 0) + 1);
+      }
+    }
+  }
+  const most = new Map<string, CountedCall>();
+  for (const [key, count] of byThread) {
+    const [call, file] = JSON.parse(key) as [string, string];
+    const known = most.get(`${call} ${file}`)?.most ?? 0;
+    if (count > known) most.set(`${call} ${file}`, { call, file, most: count });
+  }
+  return [...most.values()];
+}
+
+/** Whether strace saw the command be killed. */
+export function sawKill(log: string): boolean {
+  return existsSync(log) && readFileSync(log, "utf8").includes("+++ killed by SIGKILL");
 }
 
 /** Runs a command under strace, which writes down every call that can change a file, with all its bytes. */
 export function recording(log: string): readonly string[] {
   return [
     ...AS_GRANDCHILD,
-    "-y",
+    FAST,
     "-ttt",
     "-xx",
     "-s",

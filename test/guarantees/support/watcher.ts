@@ -6,7 +6,7 @@ import { currentOf, type Ledger } from "./ledger.ts";
  * W3, W4, W7 and W8 of each message, W1 and W6 by `agrees` once the writer has stopped.
  */
 export class Watcher {
-  readonly #ledger: Ledger;
+  readonly ledger: Ledger;
   readonly problems: string[] = [];
   #stream: WireStream<unknown> | undefined;
   #token = "";
@@ -16,13 +16,15 @@ export class Watcher {
   #state: { slot: bigint; value: string } | "absent" | undefined;
   /** Newest revision that it was told of. */
   revision = 0n;
+  /** Revision of each state that it was told. */
+  readonly told: bigint[] = [];
   events = 0;
   resumes = 0;
   /** Whether a stream of it goes on. */
   following = false;
 
   constructor(ledger: Ledger) {
-    this.#ledger = ledger;
+    this.ledger = ledger;
   }
 
   /** Follows one server until the stream ends, which it says the cause of. */
@@ -30,7 +32,7 @@ export class Watcher {
     this.following = true;
     const resumed = this.#token !== "";
     if (resumed) this.resumes += 1;
-    const stream = wire.watch(this.#ledger.name, { allowMissing: true, resumeToken: this.#token });
+    const stream = wire.watch(this.ledger.name, { allowMissing: true, resumeToken: this.#token });
     this.#stream = stream;
     try {
       let first = true;
@@ -52,7 +54,7 @@ export class Watcher {
 
   /** Whether it holds the last state, which is not in doubt now. */
   agrees(): boolean {
-    const current = currentOf(this.#ledger.known);
+    const current = currentOf(this.ledger.known);
     if (this.#state === undefined) return false;
     if (this.#state === "absent" || current === undefined)
       return this.#state === "absent" && current === undefined;
@@ -78,13 +80,15 @@ export class Watcher {
     switch (event.case) {
       case "current": {
         const { slot = 0n, value } = event.value;
+        this.told.push(revision);
         this.#mustRise("current", revision);
-        if (!this.#ledger.wasOffered(slot, text(value)))
+        if (!this.ledger.wasOffered(slot, text(value)))
           this.#problem(`W5: nobody put slot ${slot} of ${revision}`);
         this.#state = { slot, value: text(value) };
         return;
       }
       case "absent":
+        this.told.push(revision);
         this.#mustRise("absent", revision);
         this.#state = "absent";
         return;
@@ -106,6 +110,6 @@ export class Watcher {
   }
 
   #problem(what: string): void {
-    this.problems.push(`watcher of ${this.#ledger.name}: ${what}`);
+    this.problems.push(`watcher of ${this.ledger.name}: ${what}`);
   }
 }

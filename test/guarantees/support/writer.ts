@@ -20,7 +20,9 @@ export class Writer {
   #count = 0;
   /** Changes that were answered OK. */
   done = 0;
-  /** The newest revision that an answer told. */
+  /** Every revision that an answer told. */
+  readonly revisions: bigint[] = [];
+  /** The newest of them. */
   revision = 0n;
 
   constructor(name: string, random: Random, options: WriterOptions = {}) {
@@ -39,6 +41,7 @@ export class Writer {
     this.ledger.begin(change);
     try {
       const revision = await this.#ask(wire, change);
+      this.revisions.push(revision);
       if (revision > this.revision) this.revision = revision;
       this.ledger.answered();
       this.done += 1;
