@@ -19,7 +19,6 @@ interface Delivery {
 /** Says what goes into the audit log; each method resolves when the record is there and the answer may leave (S4). */
 export class Auditor {
   readonly #log: AuditLog;
-  readonly #callers = new WeakMap<Call, AuditCaller>();
   readonly #deliveries = new Map<string, Delivery>();
   /** Where the store stood when each change began that is not in the log yet. */
   readonly #open = new Set<{ readonly since: Revision }>();
@@ -134,23 +133,18 @@ export class Auditor {
       delivery = { streams, written };
       this.#deliveries.set(key, delivery);
     }
-    delivery.streams.push(this.#callerOf(call));
+    delivery.streams.push(callerOf(call));
     return delivery.written;
   }
 
   #append(call: Call, fields: Omit<CallRecord, "kind" | "caller" | "rpc">): Promise<void> {
-    return this.#log.append({ kind: "call", caller: this.#callerOf(call), rpc: call.rpc, ...fields });
+    return this.#log.append({ kind: "call", caller: callerOf(call), rpc: call.rpc, ...fields });
   }
+}
 
-  #callerOf(call: Call): AuditCaller {
-    let caller = this.#callers.get(call);
-    if (caller === undefined) {
-      const { name, method, proofId } = call.identity.principal;
-      caller = { principal: name, method, proofId, peer: call.peer };
-      this.#callers.set(call, caller);
-    }
-    return caller;
-  }
+function callerOf({ identity, peer }: Call): AuditCaller {
+  const { name, method, proofId } = identity.principal;
+  return { principal: name, method, proofId, peer };
 }
 
 /** Callers that proved nothing, by address; the log adds them up. */

@@ -115,19 +115,20 @@ async function serveUnary(
   gate: Gate,
 ): Promise<void> {
   const call = new ServerCall(method.name as Rpc, raw);
+  let bytes: Buffer;
   try {
     const entered = gate.enter(call);
     // Awaiting what is there already would cost every call a turn of the microtask queue.
     const known = entered instanceof Promise ? await entered : entered;
-    const response = await handler(decode(method.input, raw.request), known);
-    const bytes = encode(method.output, response);
-    gate.ended(call, undefined);
-    answer(null, bytes);
+    bytes = encode(method.output, await handler(decode(method.input, raw.request), known));
   } catch (thrown) {
     const error = toSlotsError(thrown);
     gate.ended(call, error);
     answer(grpcStatus(error));
+    return;
   }
+  gate.ended(call, undefined);
+  answer(null, bytes);
 }
 
 async function serveStream(

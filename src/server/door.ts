@@ -5,9 +5,10 @@ import type { Call, Identity } from "../core/call.ts";
 import type { OpenedSecrets } from "../core/opened-secrets.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
-import { type ConcurrencyLimit, type FailedLogins, LateRefusals, peerAddress } from "./limits.ts";
-import type { RawCall, ServerCall } from "./server-call.ts";
-import type { ClientCertificate } from "./tls/tls.ts";
+import { LateRefusals } from "./late-refusals.ts";
+import { type ConcurrencyLimit, type FailedLogins, peerAddress } from "./limits.ts";
+import type { ArrivedCall } from "./server-call.ts";
+import type { CertifiedCall, ClientCertificate } from "./tls/tls.ts";
 
 export interface DoorOptions {
   readonly authenticator: Authenticator;
@@ -19,28 +20,29 @@ export interface DoorOptions {
   /** Whether the peer's connection is one too many of its address. */
   readonly isCrowded: (peer: string) => boolean;
   /** The identity of a call's client certificate, where TLS asks for one. */
-  readonly clientCertificate: (raw: RawCall) => ClientCertificate | undefined;
+  readonly clientCertificate: (call: CertifiedCall) => ClientCertificate | undefined;
 }
 
 /** Finds out who calls, and holds callers to their bounds. Everything behind it has a principal. */
 export class Door {
   readonly #options: DoorOptions;
-  readonly #leave = new WeakMap<ServerCall, () => void>();
   readonly #late = new LateRefusals();
+  readonly #narrow = new NarrowConnections({ narrow: 10, wide: 1000 });
 
   constructor(options: DoorOptions) {
     this.#options = options;
   }
 
-  enter(call: ServerCall): Call | Promise<Call> {
-    const peer = call.raw.getPeer();
+  /** `head`: where the store stands, read after the call had come in (W10). */
+  enter(call: ArrivedCall, head?: Head): Call | Promise<Call> {
+    const { peer } = call;
     if (this.#options.isCrowded(peer)) throw tooManyConnections();
     try {
-      const head = this.#options.opened.sync();
-      const identity = this.#identify(call, head);
-      if (!(identity instanceof Promise)) return this.#admit(call, peer, identity, head);
+      const stand = head ?? this.#options.opened.sync();
+      const identity = this.#identify(call, stand);
+      if (!(identity instanceof Promise)) return this.#admit(call, identity, stand);
       return identity.then(
-        (known) => this.#admit(call, peer, known, head),
+        (known) => this.#admit(call, known, stand),
         (error: unknown) => this.#turnAway(peer, error),
       );
     } catch (error) {
@@ -48,27 +50,28 @@ export class Door {
     }
   }
 
-  left(call: ServerCall): void {
-    this.#leave.get(call)?.();
+  left(call: ArrivedCall): void {
+    call.leave?.();
   }
 
-  #identify(call: ServerCall, head: Head): Identity | Promise<Identity> {
+  #identify(call: ArrivedCall, head: Head): Identity | Promise<Identity> {
     const { authenticator, clientCertificate, failedLogins } = this.#options;
-    const certificate = clientCertificate(call.raw);
-    const bearer = bearerOf(call.raw);
+    const certificate = clientCertificate(call.certified);
+    const bearer = bearerOf(call.authorization);
     // A token of ours costs one hash to refuse; a signature costs more, so who failed too often waits before it.
     if (bearer !== undefined && !bearer.startsWith("sst_"))
-      failedLogins.check(peerAddress(call.raw.getPeer()));
+      failedLogins.check(peerAddress(call.peer));
     return authenticator.authenticate(head, { bearer, certificate });
   }
 
-  #admit(call: ServerCall, peer: string, identity: Identity, head: Head): Call {
+  #admit(call: ArrivedCall, identity: Identity, head: Head): Call {
     const { calls, watches } = this.#options;
+    this.#narrow.proved(peer);
     const limit = call.rpc.startsWith("Watch") ? watches : calls;
-    this.#leave.set(call, limit.enter(identity.principal.name));
+    call.leave = limit.enter(identity.principal.name);
     return {
       rpc: call.rpc,
-      peer,
+      peer: call.peer,
       identity,
       head,
       get signal() {
@@ -86,8 +89,14 @@ export class Door {
     const address = peerAddress(peer);
     strangers.refused(address, error.code);
     const tooMany = unseen ? error : failedLogins.refusal(address);
-    if (tooMany !== undefined) return this.#late.refuse(tooMany);
+    if (tooMany !== undefined) return this.#refuseLate(peer, tooMany);
     failedLogins.failed(address);
+    throw error;
+  }
+
+  async #refuseLate(peer: string, error: SlotsError): Promise<never> {
+    this.#narrow.failed(peer);
+    await this.#late.turn();
     throw error;
   }
 }
@@ -103,8 +112,7 @@ function tooManyConnections(): SlotsError {
 }
 
 /** What follows `Bearer `; undefined when there is no authorization at all. Anything else is no identity. */
-function bearerOf(raw: RawCall): string | undefined {
-  const headers = raw.metadata.get("authorization");
+function bearerOf(headers: ArrivedCall["authorization"]): string | undefined {
   const [header] = headers;
   if (header === undefined) return undefined;
   // Two headers would leave open which one counts.

@@ -19,7 +19,7 @@ import { ServerCall } from "./server-call.ts";
 import { adminService } from "./services/admin-service.ts";
 import { secretService } from "./services/secret-service.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
-import type { CertifiedCall, ClientCertificate, Tls } from "./tls/tls.ts";
+import type { ClientCertificate, Tls } from "./tls/tls.ts";
 
 export interface SlotsServerOptions {
   readonly core: Core;
@@ -54,7 +54,7 @@ export class SlotsServer {
   readonly #health: HealthService;
   readonly #door: Door;
   readonly #stopping = new AbortController();
-  readonly #running = new Map<ServerCall, number>();
+  #running = 0;
   #idle: (() => void) | undefined;
 
   constructor(options: SlotsServerOptions) {
@@ -68,7 +68,7 @@ export class SlotsServer {
       calls: options.calls,
       watches: options.watches,
       isCrowded: (peer) => this.#listener.isCrowded(peer),
-      clientCertificate: (raw): ClientCertificate | undefined => tls?.clientCertificate(raw as CertifiedCall),
+      clientCertificate: (call): ClientCertificate | undefined => tls?.clientCertificate(call),
     });
     this.#server = new Server({
       "grpc.max_receive_message_length": options.maxMessageBytes,
@@ -116,7 +116,7 @@ export class SlotsServer {
       deadline.addEventListener("abort", () => resolve(), { once: true }),
     );
     const finished = new Promise<void>((resolve) => {
-      if (this.#running.size === 0) resolve();
+      if (this.#running === 0) resolve();
       else this.#idle = resolve;
     });
     await Promise.race([finished, cut]);
@@ -140,16 +140,15 @@ export class SlotsServer {
       stopping: this.#stopping.signal,
       slowConsumerMs: this.#options.slowConsumerMs,
       enter: (call) => {
-        this.#running.set(call, performance.now());
+        this.#running += 1;
         return this.#door.enter(call);
       },
       ended: (call, error) => {
         this.#door.left(call);
-        const since = this.#running.get(call) ?? performance.now();
-        this.#running.delete(call);
-        if (this.#running.size === 0) this.#idle?.();
+        this.#running -= 1;
+        if (this.#running === 0) this.#idle?.();
         if (error?.code === "INTERNAL") this.#options.onInternalError(call.rpc, error.cause ?? error);
-        this.#options.onCall(call.rpc, error?.code ?? "OK", performance.now() - since);
+        this.#options.onCall(call.rpc, error?.code ?? "OK", performance.now() - call.since);
       },
     };
   }
