@@ -7,6 +7,7 @@ import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
 import { LateRefusals } from "./late-refusals.ts";
 import { type ConcurrencyLimit, type FailedLogins, peerAddress } from "./limits.ts";
+import { NarrowConnections } from "./narrow-connections.ts";
 import type { ArrivedCall } from "./server-call.ts";
 import type { CertifiedCall, ClientCertificate } from "./tls/tls.ts";
 
@@ -66,7 +67,7 @@ export class Door {
 
   #admit(call: ArrivedCall, identity: Identity, head: Head): Call {
     const { calls, watches } = this.#options;
-    this.#narrow.proved(peer);
+    this.#narrow.proved(call.peer);
     const limit = call.rpc.startsWith("Watch") ? watches : calls;
     call.leave = limit.enter(identity.principal.name);
     return {
