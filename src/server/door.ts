@@ -60,8 +60,7 @@ export class Door {
     const certificate = clientCertificate(call.certified);
     const bearer = bearerOf(call.authorization);
     // A token of ours costs one hash to refuse; a signature costs more, so who failed too often waits before it.
-    if (bearer !== undefined && !bearer.startsWith("sst_"))
-      failedLogins.check(peerAddress(call.peer));
+    if (bearer !== undefined && !bearer.startsWith("sst_")) failedLogins.check(peerAddress(call.peer));
     return authenticator.authenticate(head, { bearer, certificate });
   }
 

@@ -1,0 +1,76 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+
+/** Node's own word of each HTTP/2 stream that begins. Before 22.17 there is none, and nothing is narrowed. */
+const STREAMS = "http2.server.stream.created";
+/** Connections that are to be narrowed at their next call; more than that were opened for one call each. */
+const MOST_MARKED = 1_000;
+
+export interface NarrowConnectionsOptions {
+  /** Calls at once on a connection that brings wrong proofs only. */
+  readonly narrow: number;
+  /** Calls at once on any other. */
+  readonly wide: number;
+}
+
+/**
+ * Lets connections that bring nothing but wrong proofs have few calls at once, by HTTP/2's own setting for it: who
+ * floods has to hold its calls back itself, so that they cost us neither memory nor, all together, a long turn. The
+ * first good proof on a connection makes it wide again for good; a proxy may share one among many callers.
+ *
+ * Peers are named as grpc-js's `getPeer` names them.
+ */
+export class NarrowConnections {
+  readonly #options: NarrowConnectionsOptions;
+  readonly #marked = new Set<string>();
+  readonly #narrowed = new Map<string, ServerHttp2Session>();
+  readonly #proved = new Set<string>();
+
+  constructor(options: NarrowConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** A proof was wrong, and there were too many from its address before. */
+  failed(peer: string): void {
+    if (this.#marked.has(peer) || this.#narrowed.has(peer) || this.#proved.has(peer)) return;
+    if (this.#marked.size >= MOST_MARKED) this.#unmark();
+    if (this.#marked.size === 0) subscribe(STREAMS, this.#onStream);
+    this.#marked.add(peer);
+  }
+
+  /** A proof was good. */
+  proved(peer: string): void {
+    if (this.#narrowed.size === 0) return;
+    const session = this.#narrowed.get(peer);
+    if (session === undefined) return;
+    this.#narrowed.delete(peer);
+    this.#proved.add(peer);
+    allow(session, this.#options.wide);
+  }
+
+  close(): void {
+    this.#unmark();
+  }
+
+  readonly #onStream = (message: unknown): void => {
+    const { session } = (message as { readonly stream: ServerHttp2Stream }).stream;
+    const peer = `${session?.socket.remoteAddress}:${session?.socket.remotePort}`;
+    if (session === undefined || !this.#marked.delete(peer)) return;
+    if (this.#marked.size === 0) unsubscribe(STREAMS, this.#onStream);
+    this.#narrowed.set(peer, session as ServerHttp2Session);
+    session.once("close", () => {
+      this.#narrowed.delete(peer);
+      this.#proved.delete(peer);
+    });
+    allow(session as ServerHttp2Session, this.#options.narrow);
+  };
+
+  #unmark(): void {
+    this.#marked.clear();
+    unsubscribe(STREAMS, this.#onStream);
+  }
+}
+
+function allow(session: ServerHttp2Session, maxConcurrentStreams: number): void {
+  if (!session.closed && !session.destroyed) session.settings({ maxConcurrentStreams });
+}
