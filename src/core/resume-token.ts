@@ -56,7 +56,8 @@ export function decodeResumeToken(text: string, expected: Pick<ResumePoint, "rpc
   if (
     body.length < HEADER_BYTES ||
     (body.length - HEADER_BYTES) % NAME_DIGEST_BYTES !== 0 ||
-    body[0] !== VERSION
+    body[0] !== VERSION ||
+    (body[2] ?? 0) > 1
   ) {
     throw bad("is damaged: send it as the server gave it");
   }

@@ -1,6 +1,5 @@
 import type { Labels } from "../domain/metadata.ts";
 import type { SecretName } from "../domain/names.ts";
-import type { SlotNumber } from "../domain/numbers.ts";
 import type { CommitResult } from "../storage/commit.ts";
 import type { Head, SecretMeta, SlotMeta } from "../storage/records.ts";
 import type { Call } from "./call.ts";
@@ -9,7 +8,7 @@ import type { Core } from "./core.ts";
 import { revisionOfEtag } from "./etag.ts";
 import { MAX_PAGE_BYTES } from "./limits.ts";
 import { secretNotFound } from "./not-found.ts";
-import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { decodePageToken, encodePageToken, slotAfter } from "./page-token.ts";
 import { recorded } from "./recorded.ts";
 
 export interface Page<T> {
@@ -82,7 +81,7 @@ export function listSlots(
     const page = core.storage.listSlots(name, {
       limit: pageSize + 1,
       withRecords: false,
-      ...(after === undefined ? {} : { after: BigInt(after) as SlotNumber }),
+      ...(after === undefined ? {} : { after: slotAfter(after) }),
     });
     if (page.secret === undefined) throw secretNotFound(name);
     await core.audit.listed(call, name);
