@@ -5,6 +5,7 @@ import { NO_REVISION, type Revision, type SlotNumber } from "../domain/numbers.t
 import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head, SecretMeta, SlotRead, SlotRow } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
+import { EvictedValues } from "./evicted-values.ts";
 
 /** What GetSecret and the watches say of a name, at one revision. */
 export interface SecretState {
@@ -46,8 +47,11 @@ interface Entry {
   bytes: number;
 }
 
-const ENTRY_BYTES = 512;
-const LIVE_SLOT_BYTES = 200;
+/** What each costs in memory beside its bytes, as measured: objects, numbers, and what the allocator adds. */
+const STATE_BYTES = 2048;
+const VALUE_BYTES = 1024;
+const LIVE_BYTES = 768;
+const LIVE_SLOT_BYTES = 384;
 const MOST_LIVE_KEPT = 256;
 const CHANGES_A_PAGE = 1000;
 /** Past this many changes it is cheaper to forget everything than to forget name by name. */
@@ -56,7 +60,8 @@ const MOST_CHANGES_APPLIED = 20_000;
 export type ChangedNames = ReadonlySet<string> | "all";
 
 /**
- * States and opened values, kept until the change that ends them.
+ * States and opened values, kept until the change that ends them or until others need the room; then the values are
+ * overwritten.
  *
  * Safe across processes (W10): `sync` asks the store where it stands, in the very call that uses what is kept,
  * and first forgets every name that changed since; so nothing is answered that is older than the store was when
@@ -67,6 +72,7 @@ export class OpenedSecrets {
   readonly #keyring: Keyring;
   readonly #maxBytes: number;
   readonly #entries = new Map<string, Entry>();
+  readonly #evicted = new EvictedValues();
   #bytes = 0;
   #epoch: string;
   #applied: Revision;
@@ -122,7 +128,10 @@ export class OpenedSecrets {
     return { head: asOf, secret: live.secret, slot };
   }
 
-  /** Opens a slot's record; throws RECORD_DAMAGED when it does not open. */
+  /**
+   * Opens a slot's record; throws RECORD_DAMAGED when it does not open. The value may be used in this turn of the
+   * event loop; who waits meanwhile holds it.
+   */
   open(name: SecretName, row: SlotRow): SecretValue {
     const known = this.#opened(name, row);
     if (known !== undefined) return known;
@@ -134,9 +143,11 @@ export class OpenedSecrets {
     }
     const { storeId } = this.#storage.identity;
     const value = this.#keyring.open({ storeId, name, slot, versionId }, record);
+    if (this.#maxBytes === 0) this.#evicted.add([value]);
     this.#keep(name, (entry) => {
       entry.values.set(keyOf(versionId), value);
-      return value.size + ENTRY_BYTES;
+      // Twice: opened, and encoded as it is answered.
+      return 2 * value.size + VALUE_BYTES;
     });
     return value;
   }
@@ -166,7 +177,7 @@ export class OpenedSecrets {
     if (page.secret !== undefined) {
       this.#keep(name, (entry) => {
         entry.live = live;
-        return LIVE_SLOT_BYTES * page.slots.length;
+        return LIVE_BYTES + LIVE_SLOT_BYTES * page.slots.length;
       });
     }
     return { live, asOf: page.head };
@@ -180,6 +191,7 @@ export class OpenedSecrets {
     const changed = head.epoch === this.#epoch ? this.#namesChangedSince(this.#applied) : "all";
     if (changed === "all") {
       this.#followPrimaryKey();
+      for (const { values } of this.#entries.values()) this.#evicted.add(values.values());
       this.#entries.clear();
       this.#bytes = 0;
     } else {
@@ -219,7 +231,7 @@ export class OpenedSecrets {
 
   #keepState(entry: Entry, state: SecretState): number {
     entry.state = state;
-    return ENTRY_BYTES + (state.slot?.record?.ciphertext.length ?? 0);
+    return STATE_BYTES + (state.slot?.record?.ciphertext.length ?? 0);
   }
 
   #touch(name: string): Entry | undefined {
@@ -248,6 +260,7 @@ export class OpenedSecrets {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     this.#entries.delete(name);
+    this.#evicted.add(entry.values.values());
     this.#bytes -= entry.bytes;
   }
 }

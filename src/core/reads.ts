@@ -62,6 +62,11 @@ async function disclose(
   if (secret === undefined) throw secretNotFound(name);
   if (slot === undefined) throw noSlot();
   const value = core.opened.open(name, slot);
-  await core.audit.disclosed(call, name, slot);
+  value.hold();
+  try {
+    await core.audit.disclosed(call, name, slot);
+  } finally {
+    value.release();
+  }
   return { name, slot, value, revision: secret.revision, epoch };
 }

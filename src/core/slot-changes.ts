@@ -127,7 +127,12 @@ export class SlotChanges {
       yield this.#event(read, revision, { kind: "failed", name, slot: listed.slot });
       return;
     }
-    await this.#core.audit.delivered(this.#call, "slot", name, listed.slot, revision);
+    value.hold();
+    try {
+      await this.#core.audit.delivered(this.#call, "slot", name, listed.slot, revision);
+    } finally {
+      value.release();
+    }
     yield this.#event(read, revision, { kind: "slot", name, slot: read.slot, value });
   }
 

@@ -129,6 +129,11 @@ async function stateEvent(
   }
   // When it does not open, never a fall-back to a lower slot: the stream ends, and says which slot is damaged.
   const value = core.opened.open(name, slot);
-  await core.audit.delivered(call, "current", name, slot.slot, state.revision);
+  value.hold();
+  try {
+    await core.audit.delivered(call, "current", name, slot.slot, state.revision);
+  } finally {
+    value.release();
+  }
   return { epoch, revision: state.revision, event: { kind: "current", name, slot, value } };
 }

@@ -7,6 +7,8 @@ const INSPECT = Symbol.for("nodejs.util.inspect.custom");
  */
 export class SecretValue {
   readonly #bytes: Uint8Array;
+  #holders = 0;
+  #erased = false;
   /** CRC32C (Castagnoli) of the bytes. */
   readonly crc32c: number;
 
@@ -15,8 +17,9 @@ export class SecretValue {
     this.crc32c = crc32c;
   }
 
-  /** The bytes themselves, not a copy: callers must not write to them. */
+  /** The bytes themselves, not a copy: callers must not write to them. Throws once they are erased. */
   reveal(): Uint8Array {
+    if (this.#erased) throw new Error("a value was used after it was erased");
     return this.#bytes;
   }
 
@@ -24,9 +27,23 @@ export class SecretValue {
     return this.#bytes.length;
   }
 
-  /** Overwrites the bytes. The value must not be in use any more. */
+  /** Overwrites the bytes. Nobody must hold them. */
   erase(): void {
+    this.#erased = true;
     this.#bytes.fill(0);
+  }
+
+  /** Whoever waits between getting a value and using it holds it until then; each `hold` has its `release`. */
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+  }
+
+  get held(): boolean {
+    return this.#holders > 0;
   }
 
   toString(): string {
