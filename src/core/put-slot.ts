@@ -1,5 +1,5 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { SlotsError } from "../domain/errors.ts";
+import { type ErrorCode, SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import { MAX_NUMBER, NO_REVISION, type Revision, type SlotNumber, slotOfTime } from "../domain/numbers.ts";
 import type { SecretValue } from "../domain/secret-value.ts";
@@ -35,14 +35,23 @@ export function putSlot(core: Core, call: Call, request: PutSlotRequest): Promis
     const change = new Change(core, call, request.requestId, digestParts(request));
     const known = change.replay();
     if (known !== undefined) return change.answered(known, subjectOf(request));
-    const result = choice.kind === "next-index" ? "moved" : await attempt(core, call, request, change);
-    if (result !== "moved") return result;
-    // Puts that want the same number take turns: side by side, all but one of them would seal in vain each time.
-    const number = choice.kind === "number" ? String(choice.slot) : choice.kind;
-    return core.turns.run(`${name} ${number}`, () => write(core, call, request, change));
+    try {
+      const result = choice.kind === "next-index" ? "moved" : await attempt(core, call, request, change);
+      if (result !== "moved") return result;
+      // Puts that want the same number take turns: side by side, all but one of them would seal in vain each time.
+      const number = choice.kind === "number" ? String(choice.slot) : choice.kind;
+      return await core.turns.run(`${name} ${number}`, () => write(core, call, request, change));
+    } catch (error) {
+      // What stood in the way may be the work of this very request, sent twice: then both are answered alike.
+      const done = error instanceof SlotsError && DECIDED.has(error.code) ? change.replay() : undefined;
+      if (done === undefined) throw error;
+      return change.answered(done, subjectOf(request));
+    }
   });
 }
 
+/** Refusals for what is in the store. */
+const DECIDED = new Set<ErrorCode>(["ABORTED", "ALREADY_EXISTS", "FAILED_PRECONDITION"]);
 const MOST_ATTEMPTS = 1000;
 
 async function write(core: Core, call: Call, request: PutSlotRequest, change: Change): Promise<CommitResult> {

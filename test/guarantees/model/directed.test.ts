@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { open, type SecretState } from "../../../clients/typescript/src/index.ts";
+import { AutoSlot, SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { text, WireError } from "../../support/wire.ts";
 import { perform } from "./calls.ts";
@@ -49,6 +50,19 @@ describe("one server", () => {
   test("the same request twice at once is answered alike", async () => {
     for (let n = 0; n < 40; n++) {
       const put = () => world.wire(0, 0).put(`twice/${n}`, 0n, "v", { requestId: `twice-${n}` });
+      const [one, other] = await Promise.all([put(), put()]);
+      expect(other).toEqual(one);
+      expect(one.created).toBe(true);
+    }
+  });
+
+  test("the same request twice at once is answered alike, though one stands in the other's way", async () => {
+    for (let n = 0; n < 20; n++) {
+      const put = () =>
+        world.wire(0, 0).call(SecretService.method.putSlot, {
+          ...{ name: `beside/${n}`, value: Buffer.from("v"), expectedRevision: 0n, requestId: `beside-${n}` },
+          autoSlot: AutoSlot.NEXT_INDEX,
+        });
       const [one, other] = await Promise.all([put(), put()]);
       expect(other).toEqual(one);
       expect(one.created).toBe(true);

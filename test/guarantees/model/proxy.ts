@@ -6,7 +6,8 @@ export class TcpProxy {
   /** Where what comes in at each socket goes. */
   readonly #ways = new Map<Socket, Socket>();
   #target: { host: string; port: number } | undefined;
-  #held = false;
+  /** How many hold it. */
+  #held = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -35,13 +36,13 @@ export class TcpProxy {
 
   /** Nothing goes through and neither side is told, as when a network fails; whatever is on its way waits. */
   hold(): void {
-    this.#held = true;
+    if (this.#held++ > 0) return;
     for (const [one, other] of this.#ways) one.unpipe(other);
   }
 
-  /** Heals what was held. */
+  /** Heals what was held, once nobody holds it any more. */
   release(): void {
-    this.#held = false;
+    if (--this.#held > 0) return;
     for (const [one, other] of this.#ways) one.pipe(other);
   }
 
@@ -66,7 +67,7 @@ export class TcpProxy {
         this.#ways.delete(one);
         other.destroy();
       });
-      if (!this.#held) one.pipe(other);
+      if (this.#held === 0) one.pipe(other);
     }
   }
 }

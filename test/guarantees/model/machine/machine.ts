@@ -52,6 +52,7 @@ export class Machine {
   }
 
   close(): void {
+    if (!this.#probing) return;
     this.#probing = false;
     closeSync(this.#clock);
   }
