@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { AdminService } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { generateToken } from "../../src/crypto/tokens.ts";
+import { FLAG, FRAME, frame, headerBlock, RawHttp2 } from "../guarantees/support/raw-http2.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { failure, Wire, type WireError } from "../support/wire.ts";
@@ -55,6 +56,32 @@ test("--max-watches-per-identity, and a watch that ended makes room", async () =
         () => false,
       ),
   );
+});
+
+test("--max-streams-per-connection: a peer that goes on over what it was told is refused each stream", async () => {
+  const { server, connect } = await start("--max-streams-per-connection", "3");
+  const raw = await RawHttp2.open(server.address);
+  const received: Buffer[] = [];
+  raw.socket.on("data", (chunk: Buffer) => received.push(chunk));
+  const block = headerBlock({
+    ":method": "POST",
+    ":scheme": "http",
+    ":path": "/secretslots.v1.SecretService/GetSecret",
+    ":authority": "localhost",
+    "content-type": "application/grpc",
+  });
+  // None of them is ever finished, so all stay open.
+  for (let stream = 1; stream <= 9; stream += 2) {
+    await raw.send(frame(FRAME.headers, FLAG.endHeaders, stream, block));
+  }
+  const REFUSED_STREAM = Buffer.from([0, 0, 0, 7]);
+  for (const stream of [7, 9]) {
+    const refusal = frame(FRAME.rst, 0, stream, REFUSED_STREAM);
+    await waitFor(`stream ${stream} refused`, () => Buffer.concat(received).includes(refusal));
+  }
+  expect(Buffer.concat(received).includes(frame(FRAME.rst, 0, 5, REFUSED_STREAM))).toBe(false);
+  raw.close();
+  await whoAmI(connect(server.adminToken));
 });
 
 test("--max-calls-per-identity", async () => {

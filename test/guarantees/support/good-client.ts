@@ -10,8 +10,10 @@ export class GoodClient {
   calls = 0;
   slowestMs = 0;
   readonly problems: string[] = [];
+  readonly #pauseMs: number;
 
-  constructor(server: ServerProcess) {
+  constructor(server: Pick<ServerProcess, "address" | "adminToken">, { pauseMs = 2 } = {}) {
+    this.#pauseMs = pauseMs;
     this.#wire = new Wire(server.address, server.adminToken);
     this.#work = this.#run();
   }
@@ -47,7 +49,7 @@ export class GoodClient {
         return;
       }
       this.slowestMs = Math.max(this.slowestMs, performance.now() - began);
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
     }
   }
 }
