@@ -109,21 +109,26 @@ class Search {
       (a, b) => a[0]!.time - b[0]!.time,
     );
     const open: { next: LoggedRecord; rest: AsyncGenerator<LoggedRecord> }[] = [];
-    while (waiting.length > 0 || open.length > 0) {
-      const oldest = open.reduce((least, { next }) => Math.min(least, next.time), Number.POSITIVE_INFINITY);
-      // A chain is opened only when its turn may have come: most are long over.
-      if (waiting[0] !== undefined && waiting[0][0]!.time <= oldest) {
-        const rest = this.#chain(waiting.shift()!);
-        const { value } = await rest.next();
-        if (value !== undefined) open.push({ next: value, rest });
-        continue;
+    try {
+      while (waiting.length > 0 || open.length > 0) {
+        const oldest = open.reduce((least, { next }) => Math.min(least, next.time), Number.POSITIVE_INFINITY);
+        // A chain is opened only when its turn may have come: most are long over.
+        if (waiting[0] !== undefined && waiting[0][0]!.time <= oldest) {
+          const rest = this.#chain(waiting.shift()!);
+          const { value } = await rest.next();
+          if (value !== undefined) open.push({ next: value, rest });
+          continue;
+        }
+        const at = open.findIndex(({ next }) => next.time === oldest);
+        const source = open[at]!;
+        yield source.next;
+        const { value } = await source.rest.next();
+        if (value === undefined) open.splice(at, 1);
+        else source.next = value;
       }
-      const at = open.findIndex(({ next }) => next.time === oldest);
-      const source = open[at]!;
-      yield source.next;
-      const { value } = await source.rest.next();
-      if (value === undefined) open.splice(at, 1);
-      else source.next = value;
+    } finally {
+      // Whoever stops to listen leaves chains half read, each with its file open.
+      for (const { rest } of open) await rest.return(undefined);
     }
   }
 

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { AuditAnchor, AuditState } from "../../src/audit/audit-log.ts";
@@ -81,6 +81,24 @@ test("a restart begins a new chain; search sees all chains in order of time", as
   expect(report).toMatchObject({ ok: true, findings: [] });
   expect(report.chains).toHaveLength(2);
 });
+
+test("a search that nobody listens to any more leaves no file open", async () => {
+  const logs = [await folder.open(), await folder.open()];
+  for (const log of logs) for (let index = 0; index < 3; index++) await log.append(call());
+  await Promise.all(logs.map((log) => log.close()));
+  for await (const _record of logs[0]!.search({})) break;
+  expect(openFiles().filter((file) => file.startsWith(folder.path))).toEqual([]);
+});
+
+function openFiles(): readonly string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return [readlinkSync(join("/proc/self/fd", fd))];
+    } catch {
+      return [];
+    }
+  });
+}
 
 test("follow crosses segments and chains", async () => {
   const log = await folder.open({ segmentBytes: 2000 });
