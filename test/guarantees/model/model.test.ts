@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { check } from "./check.ts";
 import { type Failure, keep, readProgram } from "./failures.ts";
-import { type Program, program } from "./program.ts";
+import { EMPHASISED, type Emphasis, type Program, program } from "./program.ts";
 import { run } from "./run.ts";
 import { seed } from "./seed.ts";
 import { World, type WorldOptions } from "./world.ts";
@@ -10,6 +10,8 @@ import { World, type WorldOptions } from "./world.ts";
 /** `SLOTS_TEST_SEQUENCES=1000000` runs as many; `SLOTS_TEST_SEED` begins elsewhere; `SLOTS_TEST_REPLAY` runs a kept one. */
 const SEQUENCES = Number(process.env.SLOTS_TEST_SEQUENCES ?? 2_000);
 const REPLAY = process.env.SLOTS_TEST_REPLAY;
+/** `SLOTS_TEST_EMPHASIS=keys` runs programs of that kind alone. */
+const PROGRAMS = EMPHASISED[process.env.SLOTS_TEST_EMPHASIS as Emphasis] ?? program;
 /**
  * Worlds side by side, for a run waits for its servers most of the time. Each has two servers on one store: the second
  * lane's keeps nothing in memory, the third lane's first one has two workers.
@@ -61,7 +63,7 @@ async function runLane(lane: number, options: WorldOptions): Promise<string | un
   let sequence = 0;
   let smallest: Failure | undefined;
   let failedAt = Number.POSITIVE_INFINITY;
-  const property = fc.asyncProperty(program, async (chosen: Program) => {
+  const property = fc.asyncProperty(PROGRAMS, async (chosen: Program) => {
     if (performance.now() - failedAt > SHRINK_MS) return true;
     const outcome = await attempt(world, chosen, `s${sequence++}`);
     if (outcome.violations.length === 0) return true;
