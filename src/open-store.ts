@@ -57,7 +57,9 @@ export async function openSqliteStore(
   const storage = await openSqliteStorage({
     dataDir,
     maxWaiting: settings["write-queue"],
-    onEvent: (event) => log[event.kind === "wal-truncated" ? "debug" : "info"](event, "store"),
+    // The end of what was told to wait is told, too.
+    onEvent: (event) =>
+      log[event.kind === "wal-truncated" && event.attempts === 1 ? "debug" : "info"](event, "store"),
     onFatal: (reason) => endInDoubt("the store", reason),
     ...(writer === undefined ? {} : { writer }),
   });
@@ -101,10 +103,11 @@ export function pruneNowAndThen(storage: Storage, settings: Settings, log: Logge
   return () => clearInterval(timer);
 }
 
-/** A flush that failed leaves unknown what is on the disk: nothing may be answered any more (D5). */
+/** A flush that failed, or a file that is gone, leaves in doubt what is kept: nothing may be answered any more (D5). */
 export function endInDoubt(what: string, cause: unknown): never {
   process.stderr.write(
-    `slots: ${what} could not be flushed to disk (${messageOf(cause)}); ending, restart to recover\n`,
+    `slots: ${what} is in doubt: ${messageOf(cause)}. Ending, so that nothing is answered that may not last; see to ` +
+      "its disk and files, then start again\n",
   );
   process.exit(FAILED_FLUSH_EXIT_CODE);
 }

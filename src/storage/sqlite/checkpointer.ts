@@ -90,7 +90,9 @@ export class Checkpointer {
       return;
     }
     const nextTryMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 16), LAST_RETRY_MS);
-    this.#options.onEvent({ kind: "wal-truncation-waits", attempts, nextTryMs });
+    // A reader may stay for as long as it runs, as a replicator does: told ever more rarely.
+    if (Math.log2(attempts) % 1 === 0)
+      this.#options.onEvent({ kind: "wal-truncation-waits", attempts, nextTryMs });
     this.#retry = setTimeout(() => this.#tryErase(), nextTryMs);
   }
 
