@@ -67,8 +67,7 @@ export class Change {
       case "unchanged":
         return this.unchanged(outcome.result, about);
       case "rejected":
-        if (outcome.rejection.kind === "slot-moved" || outcome.rejection.kind === "access-moved")
-          return "moved";
+        if (isMoved(outcome.rejection)) return "moved";
         throw this.#rejected(outcome.rejection, mutation);
       default:
         return outcome satisfies never;
@@ -119,10 +118,7 @@ export class Change {
     };
   }
 
-  #rejected(
-    rejection: Exclude<Rejection, { kind: "slot-moved" | "access-moved" }>,
-    mutation: Mutation,
-  ): SlotsError {
+  #rejected(rejection: Exclude<Rejection, Moved>, mutation: Mutation): SlotsError {
     const name = "name" in mutation ? mutation.name : ("" as SecretName);
     switch (rejection.kind) {
       case "revision-mismatch": {
@@ -162,6 +158,12 @@ export class Change {
         return rejection satisfies never;
     }
   }
+}
+
+type Moved = Extract<Rejection, { kind: "slot-moved" | "key-moved" | "access-moved" }>;
+
+function isMoved(rejection: Rejection): rejection is Moved {
+  return ["slot-moved", "key-moved", "access-moved"].includes(rejection.kind);
 }
 
 /** `what`: as it stands in a sentence, such as `secret 'a/b'`. */

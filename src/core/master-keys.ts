@@ -114,13 +114,14 @@ export class KeyManager {
         "that master key is not loaded; add it to the key file and restart",
       );
     }
-    keyring.setPrimary(keyId);
     if (keyId !== today) {
+      // The store first: nothing is sealed by a key that the store does not know.
       const key = keyring.masterKeyRecord(storeId, keyId, now());
       await new Change(this.#core, call).commitDecided({ kind: "set-primary-key", key }, { subject: keyId });
     } else {
       await this.#core.audit.listed(call);
     }
+    keyring.setPrimary(keyId);
     return keyId;
   }
 

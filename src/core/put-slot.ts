@@ -62,7 +62,7 @@ async function write(core: Core, call: Call, request: PutSlotRequest, change: Ch
   throw retriesExhausted(`secret '${request.name}'`, { name: request.name });
 }
 
-/** Reads, decides, seals and commits; "moved" when the slot was changed in between. */
+/** Reads, decides, seals and commits; "moved" when the slot, or the master key, was changed in between. */
 async function attempt(
   core: Core,
   call: Call,
@@ -85,6 +85,8 @@ async function attempt(
   }
   requireWritable(request, slot, read);
 
+  // Another process may have made another master key the primary.
+  core.opened.sync();
   const versionId = randomBytes(16);
   const { storeId } = core.storage.identity;
   const record = core.keyring.seal({ storeId, name, slot, versionId }, request.value);

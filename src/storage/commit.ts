@@ -117,6 +117,8 @@ export type CommitOutcome =
 export type Rejection =
   /** The slot is not as the caller saw it: read again. */
   | { readonly kind: "slot-moved" }
+  /** The record is wrapped by a master key that the store does not know, or not any more: seal anew. */
+  | { readonly kind: "key-moved" }
   /** The secret's revision of today (0: no such secret). */
   | { readonly kind: "revision-mismatch"; readonly revision: Revision }
   | { readonly kind: "secret-not-found" }

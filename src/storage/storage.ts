@@ -79,7 +79,10 @@ export interface Storage {
    */
   commit(commit: Commit): Promise<CommitOutcome>;
 
-  /** Replaces wrapped keys, if their versions are still there. No revision: no value and no state changes. */
+  /**
+   * Replaces wrapped keys, if their versions are still there and the store knows the master key. No revision: no
+   * value and no state changes.
+   */
   rewrap(items: readonly RewrapItem[]): Promise<number>;
   putStoreKeys(records: readonly StoreKeyRecord[]): Promise<void>;
   /** Adds master keys that are not known yet. The first one of a store becomes its primary. */

@@ -528,6 +528,24 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         expect(storage.head()).toMatchObject({ revision: 2n, accessRevision: 0n });
       });
 
+      test("one that was retired wraps nothing new", async () => {
+        const old = put("a", 0);
+        await committed(storage, old);
+        await storage.addMasterKeys([key("key-2"), key("key-1"), key("key-3")]);
+        await committed(storage, { kind: "retire-master-key", keyId: "key-3" });
+        const late = { replaces: old.versionId, record: sealed("late", "key-3") };
+        expect(await rejection(commitOf(put("a", 0, late)))).toEqual({ kind: "key-moved" });
+        expect(await rejection(commitOf(put("a", 1, { record: late.record })))).toEqual({
+          kind: "key-moved",
+        });
+        const { rows } = storage.listWrappedBy("key-1", undefined, 10);
+        const items = rows.map((row) => ({ ...row, keyId: "key-3", wrappedKey: bytes("again", 60) }));
+        expect(await storage.rewrap(items)).toBe(0);
+        await storage.putStoreKeys([{ purpose: "audit", keyId: "key-3", wrappedKey: bytes("w", 60) }]);
+        expect(storage.storeKeys()).toEqual([]);
+        expect(await storage.countWrappedBy("key-3")).toBe(0n);
+      });
+
       test("store keys are one for each purpose", async () => {
         await storage.putStoreKeys([
           { purpose: "request-digest", keyId: "key-1", wrappedKey: bytes("1", 60) },

@@ -98,6 +98,7 @@ function putSlot(state: MemoryState, put: PutSlotMutation, time: number, revisio
   if (old === undefined && (before?.slots.length ?? 0) >= put.maxSlots) {
     return rejected({ kind: "too-many-slots" });
   }
+  if (!mayWrap(state, put.record.keyId)) return rejected({ kind: "key-moved" });
   const row: SlotRow = {
     slot: put.slot,
     state: put.state,
@@ -243,6 +244,11 @@ function decideAccess(
     default:
       return mutation satisfies never;
   }
+}
+
+/** What a key wraps that was retired would be lost once somebody throws it away, as he then may. */
+export function mayWrap(state: MemoryState, keyId: string): boolean {
+  return state.masterKeys.has(keyId) || state.masterKeys.size === 0;
 }
 
 /** Slot versions and store keys that this key wraps. */

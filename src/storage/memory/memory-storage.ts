@@ -5,7 +5,7 @@ import type { Revision } from "../../domain/numbers.ts";
 import { current, effectiveAt } from "../../domain/slots.ts";
 import type { SecretRead, SlotRead, SlotRow, TokenRecord, WrappedRow } from "../records.ts";
 import type { Storage } from "../storage.ts";
-import { apply } from "./apply.ts";
+import { apply, mayWrap } from "./apply.ts";
 import { emptyState, requestKey, type StoredSecret, slotOf } from "./state.ts";
 
 /**
@@ -109,7 +109,7 @@ export function openMemoryStorage(): Storage {
         const secret = state.secrets.get(name);
         const row = slotOf(secret, slot);
         if (secret === undefined || row?.record === undefined) continue;
-        if (Buffer.compare(row.versionId, versionId) !== 0) continue;
+        if (Buffer.compare(row.versionId, versionId) !== 0 || !mayWrap(state, keyId)) continue;
         const rewrapped = { ...row, record: { ...row.record, keyId, wrappedKey } };
         state.secrets.set(name, {
           ...secret,
@@ -120,7 +120,9 @@ export function openMemoryStorage(): Storage {
       return count;
     },
     async putStoreKeys(records) {
-      for (const record of records) state.storeKeys.set(record.purpose, record);
+      for (const record of records) {
+        if (mayWrap(state, record.keyId)) state.storeKeys.set(record.purpose, record);
+      }
     },
     async addMasterKeys(records) {
       for (const record of records) {

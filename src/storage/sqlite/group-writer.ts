@@ -121,11 +121,13 @@ export class GroupWriter {
         };
       }
       case "rewrap": {
-        const count = request.input.filter((item) => tables.rewrap(item)).length;
+        const count = request.input.filter(
+          (item) => tables.mayWrap(item.keyId) && tables.rewrap(item),
+        ).length;
         return { output: count, wrote: count > 0 };
       }
       case "put-store-keys":
-        for (const record of request.input) tables.saveStoreKey(record);
+        for (const record of request.input) if (tables.mayWrap(record.keyId)) tables.saveStoreKey(record);
         return { output: undefined, wrote: true };
       case "add-master-keys":
         for (const record of request.input) tables.addMasterKey(record);

@@ -139,6 +139,7 @@ function putSlot(tables: WriterTables, put: PutSlotMutation, { time, revision }:
   if (old === undefined && (before?.meta.slotCount ?? 0) >= put.maxSlots) {
     return rejected({ kind: "too-many-slots" });
   }
+  if (!tables.mayWrap(record.keyId)) return rejected({ kind: "key-moved" });
   const stamps = { createTime: time, updateTime: time, revision, valueRevision: revision };
   const row: SlotRow = { slot, state, ...stamps, versionId, size, record };
   const secret =

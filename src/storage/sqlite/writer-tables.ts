@@ -65,6 +65,8 @@ export const SQL = {
   clearPolicies: "DELETE FROM policies",
   insertPolicy: "INSERT INTO policies VALUES (@name, @body, @row_sum)",
   masterKey: "SELECT is_primary FROM master_keys WHERE key_id = ?",
+  mayWrap: `SELECT EXISTS (SELECT 1 FROM master_keys WHERE key_id = ?)
+    OR NOT EXISTS (SELECT 1 FROM master_keys) AS may`,
   addMasterKey: `INSERT INTO master_keys VALUES (?, (SELECT count(*) = 0 FROM master_keys), ?, ?)
     ON CONFLICT DO NOTHING`,
   makePrimary: "UPDATE master_keys SET is_primary = (key_id = ?)",
@@ -177,6 +179,14 @@ export class WriterTables {
   isPrimary(keyId: string): boolean | undefined {
     const row = this.#one<{ is_primary: bigint }>(SQL.masterKey, keyId);
     return row && row.is_primary === 1n;
+  }
+
+  /**
+   * Whether a key that is wrapped by this master key may be written. By one that was retired it would be lost once
+   * somebody throws that one away, as he then may.
+   */
+  mayWrap(keyId: string): boolean {
+    return this.#one<{ may: bigint }>(SQL.mayWrap, keyId)!.may === 1n;
   }
 
   addMasterKey(key: MasterKeyRecord): void {
