@@ -4,11 +4,12 @@ import {
   WatchSecretRequestSchema,
   WatchSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { NODE, ServerProcess } from "../test/support/server-process.ts";
+import { NODE } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { now } from "./clock.ts";
 import { cpuOf, memoryOf, start } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { endServer, startServer } from "./server.ts";
 import { percentile, spread } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -23,7 +24,7 @@ export const fanOut: Scenario = {
   run: async (plan: Plan): Promise<readonly Figure[]> => {
     const connections = plan.short ? 20 : 100;
     const watchers = connections * STREAMS_A_CONNECTION;
-    const server = await ServerProcess.start(plan.profile ? { env: { NODE_OPTIONS: "--cpu-prof" } } : {});
+    const server = await startServer(plan);
     const wire = new Wire(server.address, server.adminToken);
     const caller = new Wire(server.address, server.adminToken);
     await wire.put("bench/other", 0n, VALUE);
@@ -96,7 +97,7 @@ export const fanOut: Scenario = {
     ours.close();
     theirs.close();
     for (const each of [wire, caller, bareWire]) each.close();
-    await Promise.all([bare.stop(), plan.profile ? server.stop() : server.dispose()]);
+    await Promise.all([bare.stop(), endServer(plan, server)]);
 
     const ratio = (a: number[], b: number[]) => spread(a.map((time, round) => time / (b[round] ?? 1)));
     const all = watchers.toLocaleString("en");

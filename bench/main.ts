@@ -1,21 +1,27 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { DRAWN, drawAll } from "./draw.ts";
 import { fanOut } from "./fan-out.ts";
 import { peers } from "./peers.ts";
 import { reads } from "./reads.ts";
-import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { scale } from "./scale.ts";
+import type { Plan, Result, Scenario } from "./scenario.ts";
+import { shown } from "./statistics.ts";
 import { watches } from "./watches.ts";
 import { writes } from "./writes.ts";
 
-const SCENARIOS: readonly Scenario[] = [reads, writes, watches, fanOut, peers];
+const SCENARIOS: readonly Scenario[] = [reads, writes, watches, fanOut, peers, scale];
 
 const { values } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
     only: { type: "string", multiple: true },
     profile: { type: "boolean", default: false },
-    json: { type: "string" },
+    store: { type: "string" },
+    json: { type: "string", default: "bench/results/latest.json" },
+    draw: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -23,9 +29,13 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(
     [
-      "npm run bench -- [--short] [--only NAME] [--profile] [--json FILE]",
-      `  --only     ${SCENARIOS.map(({ name }) => name).join(", ")}`,
-      "  --profile  writes .cpuprofile files of the servers",
+      "npm run bench -- [--short] [--only NAME] [--profile] [--store DIR] [--json FILE] [--draw]",
+      `  --only     ${SCENARIOS.map(({ name }) => name).join(", ")}; may be repeated`,
+      "  --short    fewer rounds, smaller stores, fewer watchers",
+      "  --profile  writes .cpuprofile files of the servers to bench/results/profiles",
+      "  --store    what 'node bench/generate.ts' made, for scale, which makes its own otherwise",
+      "  --json     where the figures go, default bench/results/latest.json",
+      `  --draw     puts them into ${DRAWN}, too, beside those of other scenarios, and draws it`,
     ].join("\n"),
   );
   process.exit(0);
@@ -36,25 +46,40 @@ const plan: Plan = {
   seconds: values.short ? 2 : 5,
   short: values.short,
   profile: values.profile,
+  largeStore: values.store,
 };
-const figures: (Figure & { readonly scenario: string })[] = [];
+const machine = `${cpus().length} × ${cpus()[0]?.model}, Linux ${release()}`;
+const results: Result[] = [];
 for (const scenario of SCENARIOS) {
   if (values.only !== undefined && !values.only.includes(scenario.name)) continue;
   console.log(`measuring ${scenario.name} …`);
-  for (const figure of await scenario.run(plan)) figures.push({ ...figure, scenario: scenario.name });
+  const { rounds, seconds, short } = plan;
+  const figures = await scenario.run(plan);
+  if (figures.length === 0) continue;
+  results.push({ scenario: scenario.name, node: process.version, machine, rounds, seconds, short, figures });
 }
 
-const shown = (value: number) => (value >= 100 ? value.toFixed(0) : value.toFixed(2));
-console.log(
-  `\nNode ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, Linux ${release()}; median (least - most) of ${plan.rounds} rounds`,
-);
-for (const { name, unit, value, must } of figures) {
+console.log(`\nNode ${process.version}, ${machine}; median (least - most) of ${plan.rounds} rounds`);
+for (const { name, unit, value, must, aim } of results.flatMap(({ figures }) => figures)) {
   const spreadText = `(${shown(value.least)} - ${shown(value.most)})`;
+  const bounds = [must, aim && `aim ${aim}`].filter(Boolean).join(", ");
   console.log(
-    `  ${name.padEnd(44)} ${shown(value.median).padStart(9)} ${unit.padEnd(8)} ${spreadText.padEnd(22)} ${must ?? ""}`,
+    `  ${name.padEnd(44)} ${shown(value.median).padStart(9)} ${unit.padEnd(8)} ${spreadText.padEnd(22)} ${bounds}`,
   );
 }
-if (values.json !== undefined) {
-  mkdirSync("bench/results", { recursive: true });
-  writeFileSync(values.json, `${JSON.stringify({ node: process.version, plan, figures }, null, 2)}\n`);
+save(values.json, results);
+if (values.draw) {
+  const measured = results.map(({ scenario }) => scenario);
+  const others = (JSON.parse(readFileSync(DRAWN, "utf8")) as Result[]).filter(
+    ({ scenario }) => !measured.includes(scenario),
+  );
+  const order = SCENARIOS.map(({ name }) => name);
+  const all = [...others, ...results].sort((a, b) => order.indexOf(a.scenario) - order.indexOf(b.scenario));
+  save(DRAWN, all);
+  drawAll(all);
+}
+
+function save(file: string, what: readonly Result[]): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(what, null, 2)}\n`);
 }

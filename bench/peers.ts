@@ -1,10 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetSecretRequestSchema } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { hasEtcd, putRequest, rangeRequest, startEtcd } from "./etcd.ts";
 import { hasH2load, load } from "./h2load.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { endServer, startServer } from "./server.ts";
 import { spread } from "./statistics.ts";
 
 const VALUE = Buffer.alloc(100, "v");
@@ -20,7 +20,7 @@ export const peers: Scenario = {
       );
       return [];
     }
-    const server = await ServerProcess.start({ args: ["--workers", "2"] });
+    const server = await startServer(plan, { args: ["--workers", "2"] });
     const etcd = await startEtcd();
     const ours = Array.from({ length: 4 }, () => new Wire(server.address, server.adminToken));
     const theirs = Array.from({ length: 4 }, () => new Wire(etcd.address, undefined));
@@ -67,7 +67,7 @@ export const peers: Scenario = {
       );
     }
     for (const wire of [...ours, ...theirs]) wire.close();
-    await Promise.all([server.dispose(), etcd.stop()]);
+    await Promise.all([endServer(plan, server), etcd.stop()]);
     const ratio = (a: number[], b: number[]) => spread(a.map((rate, round) => rate / (b[round] ?? 1)));
     return [
       { name: "GetSecret, 2 workers", unit: "calls/s", value: spread(rates.get) },

@@ -4,11 +4,12 @@ import {
   GetSecretRequestSchema,
   GetSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { NODE, ServerProcess } from "../test/support/server-process.ts";
+import { NODE } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { hasH2load, load } from "./h2load.ts";
 import { start } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { endServer, startServer } from "./server.ts";
 import { spread } from "./statistics.ts";
 
 /** GetSecret and GetEffectiveAt, with identity, policy, audit and metrics on, beside handlers that do nothing. */
@@ -19,7 +20,7 @@ export const reads: Scenario = {
       console.log("!!!!!! reads are not measured: h2load is missing (Debian: nghttp2-client)");
       return [];
     }
-    const server = await ServerProcess.start(plan.profile ? { env: { NODE_OPTIONS: "--cpu-prof" } } : {});
+    const server = await startServer(plan);
     const wire = new Wire(server.address, server.adminToken);
     const name = "bench/read";
     await wire.put(name, 0n, Buffer.alloc(100, "v"));
@@ -56,7 +57,7 @@ export const reads: Scenario = {
       rates.raw.push(load(transport));
     }
     wire.close();
-    await Promise.all([empty.stop(), raw.stop(), plan.profile ? server.stop() : server.dispose()]);
+    await Promise.all([empty.stop(), raw.stop(), endServer(plan, server)]);
     const ratio = (a: number[], b: number[]) => spread(a.map((rate, round) => rate / (b[round] ?? 1)));
     return [
       { name: "GetSecret", unit: "calls/s", value: spread(rates.get) },

@@ -7,6 +7,8 @@ export interface Plan {
   /** Smaller stores and fewer watchers, for a look in minutes. */
   readonly short: boolean;
   readonly profile: boolean;
+  /** A store that `bench/generate.ts` made, of the size the scenario asks for; it is used up and kept. */
+  readonly largeStore: string | undefined;
 }
 
 /** One line of the table. A ratio is taken in each round, and its spread is that of the rounds. */
@@ -16,6 +18,19 @@ export interface Figure {
   readonly value: Spread;
   /** What it must be, where a bound is promised. */
   readonly must?: string;
+  /** What it is meant to be. */
+  readonly aim?: string;
+}
+
+/** What one run of a scenario gave, and under what conditions; kept as JSON. */
+export interface Result {
+  readonly scenario: string;
+  readonly node: string;
+  readonly machine: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly short: boolean;
+  readonly figures: readonly Figure[];
 }
 
 export interface Scenario {

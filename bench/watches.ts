@@ -1,13 +1,13 @@
-import { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { endServer, startServer } from "./server.ts";
 import { percentile, spread } from "./statistics.ts";
 
 /** How soon after its answer a rotation is where it is waited for. */
 export const watches: Scenario = {
   name: "watches",
   run: async (plan: Plan): Promise<readonly Figure[]> => {
-    const server = await ServerProcess.start();
+    const server = await startServer(plan);
     const writer = new Wire(server.address, server.adminToken);
     const reader = new Wire(server.address, server.adminToken);
     await writer.put("bench/one", 0n, "v");
@@ -26,7 +26,7 @@ export const watches: Scenario = {
       rounds.push(late);
     }
     for (const wire of [writer, reader]) wire.close();
-    await server.dispose();
+    await endServer(plan, server);
     const share = (of: number) => spread(rounds.map((late) => percentile(late, of)));
     return [
       { name: "put answered -> one watcher has it", unit: "ms", value: share(0.5) },

@@ -1,13 +1,13 @@
-import { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
+import { endServer, startServer } from "./server.ts";
 import { spread } from "./statistics.ts";
 
 /** Durable puts: one caller alone, and 64 at once, who share flushes. */
 export const writes: Scenario = {
   name: "writes",
   run: async (plan: Plan): Promise<readonly Figure[]> => {
-    const server = await ServerProcess.start();
+    const server = await startServer(plan);
     const wires = Array.from({ length: 4 }, () => new Wire(server.address, server.adminToken));
     let next = 0;
     const value = Buffer.alloc(100, "v");
@@ -35,7 +35,7 @@ export const writes: Scenario = {
       together.push(await putFor(64));
     }
     for (const wire of wires) wire.close();
-    await server.dispose();
+    await endServer(plan, server);
     const ratio = spread(together.map((rate, round) => rate / (alone[round] ?? 1)));
     return [
       { name: "PutSlot, one caller", unit: "puts/s", value: spread(alone) },
