@@ -1,4 +1,5 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { AdminService } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
@@ -56,11 +57,31 @@ describe("slots exec", PATIENT, () => {
       { env: { EXTRA: "kept" } },
     );
     expect([ran.status, ran.text, ran.stderr]).toEqual([3, "first first\n", ""]);
-    expect(statSync(slots.path("pw")).mode & 0o777).toBe(0o600);
     const killed = await slots.run(["exec", "--secret", `PW=${name}`, "--", "sh", "-c", "kill -KILL $$"]);
     expect(killed.status).toBe(128 + 9);
     const missing = await slots.run(["exec", "--secret", `PW=${name}`, "no-such-command", "--flag"]);
     expect([missing.status, missing.stderr]).toEqual([127, expect.stringContaining("no-such-command")]);
+  });
+
+  it("removes its files at the end, however it comes, and leaves what is not its own", async () => {
+    const file = slots.path("pw");
+    const exec = (flags: string[], command: string) =>
+      slots.run(["exec", "--file", `pw=${name}`, ...flags, "--", "sh", "-c", command]);
+    await exec([], "test -f pw");
+    expect(existsSync(file)).toBe(false);
+    await exec(["--keep-files"], "true");
+    expect([readFileSync(file, "utf8"), statSync(file).mode & 0o777]).toEqual(["first", 0o600]);
+    await exec([], "echo mine > new && mv new pw");
+    expect(readFileSync(file, "utf8")).toBe("mine\n");
+    await slots.run(["exec", "--file", `pw=${name}`, "no-such-command"]);
+    expect(existsSync(file)).toBe(false);
+    const run = slots.start(["exec", "--file", `pw=${name}`, "--", ...program()]);
+    await waitFor("the start", () => run.stdout().includes("start"));
+    expect(readFileSync(file, "utf8")).toBe("first");
+    run.child.kill("SIGTERM");
+    await run.ended;
+    expect(existsSync(file)).toBe(false);
+    expect(readdirSync(dirname(file)).filter((each) => each.endsWith(".tmp"))).toEqual([]);
   });
 
   it("restarts the command with the new value, by force when it does not end, and passes the end on", async () => {

@@ -5,13 +5,14 @@ import { usageError } from "../exit-codes.ts";
 import { online, seconds } from "../session.ts";
 import { LossNotice } from "./loss.ts";
 import { type Plan, type PlanFlags, parsePlan } from "./plan.ts";
-import { writeSecretFile } from "./secret-file.ts";
+import { SecretFiles } from "./secret-file.ts";
 import { Supervisor } from "./supervisor.ts";
 import { changedNames, environmentOf, newestValues, type Values } from "./values.ts";
 
 interface ExecFlags extends PlanFlags {
   readonly grace: string;
   readonly wait: string;
+  readonly keepFiles?: boolean;
 }
 
 export function addExec(program: Command): void {
@@ -28,6 +29,7 @@ export function addExec(program: Command): void {
       "--on-change <WHAT>",
       "when a value changed: restart, signal:NAME (such as signal:HUP), or none; files are rewritten always (default restart)",
     )
+    .option("--keep-files", "leave the files when the command has ended; they are removed otherwise")
     .option("--grace <SECONDS>", "how long a command may take to end before it is killed for a restart", "10")
     .option("--wait <SECONDS>", "how long to wait for all values at the start", "10")
     .passThroughOptions()
@@ -35,8 +37,8 @@ export function addExec(program: Command): void {
       "after",
       `
 Signals are passed on, and the status is the command's own: 128 + N when signal N ended it, 127 when there is no such
-command. Files stay after the end; put them on a file system in memory. When the server, the token or the grant is
-lost, the command keeps running with the values it has.
+command. Files are removed at the end; put them on a file system in memory, for nobody removes them after a SIGKILL. When
+the server, the token or the grant is lost, the command keeps running with the values it has.
 Examples:
   slots exec --secret DB_PASSWORD=app/db -- ./server --port 8080
   slots exec --file /run/app/tls.key=app/tls --on-change signal:HUP -- nginx -g 'daemon off;'`,
@@ -55,9 +57,11 @@ Examples:
         if (secrets !== undefined) loss.lost(error);
       },
     });
+    const files = new SecretFiles();
     try {
-      process.exitCode = await superviseWith(secrets, plan, new Supervisor(cmd, graceMs, note), note);
+      process.exitCode = await superviseWith(secrets, plan, files, new Supervisor(cmd, graceMs, note), note);
     } finally {
+      if (flags.keepFiles !== true) await files.remove();
       await secrets.close();
     }
   });
@@ -67,20 +71,21 @@ Examples:
 async function superviseWith(
   secrets: Secrets,
   plan: Plan,
+  written: SecretFiles,
   supervisor: Supervisor,
   note: (text: string) => void,
 ): Promise<number> {
   let inFiles: Values = newestValues(secrets, plan.names);
   // What the running command was started with, or was last told of.
   let inCommand: Values = inFiles;
-  for (const { path, name } of plan.files) await writeSecretFile(path, valueFor(inFiles, name));
+  for (const { path, name } of plan.files) await written.write(path, valueFor(inFiles, name));
   let environment = environmentOf(plan, inFiles);
 
   const handOver = async () => {
     const values = newestValues(secrets, plan.names, inFiles);
     const rewritten = changedNames(inFiles, values);
     for (const { path, name } of plan.files) {
-      if (rewritten.includes(name)) await writeSecretFile(path, valueFor(values, name));
+      if (rewritten.includes(name)) await written.write(path, valueFor(values, name));
     }
     inFiles = values;
     if (changedNames(inCommand, values).length === 0) return;
