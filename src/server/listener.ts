@@ -30,11 +30,15 @@ export function isLoopback(address: ListenAddress): boolean {
 export interface ListenerOptions {
   readonly address: ListenAddress;
   readonly connections: ConcurrencyLimit;
+  /** A connection that brings no byte for so long is cut, milliseconds: whoever lives answers pings. */
+  readonly silenceMs: number;
   readonly accept: (socket: Socket) => void;
   /** Told of each connection that is turned away. */
   readonly refused: (address: string) => void;
 }
 
+/** How often silent connections are looked for, milliseconds. */
+const LOOK_MS = 2_000;
 /** Connections over its bound that one address may have at once, to be told so; what is over that is cut at once. */
 const TOLD_AT_ONCE = 16;
 /** Time for such a connection to make its call and hear why it is refused, milliseconds. */
@@ -44,7 +48,9 @@ const FAREWELL_MS = 2_000;
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  /** With how many bytes each had brought when it was looked at, and how many looks ago that was more than before. */
+  readonly #sockets = new Map<Socket, { bytes: number; looks: number }>();
+  #looking: NodeJS.Timeout | undefined;
   /** Peers that are over their address's bound, in grpc-js's words. */
   readonly #crowded = new Set<string>();
   readonly #told = new ConcurrencyLimit({
@@ -61,6 +67,8 @@ export class Listener {
 
   /** Resolves with the address in use, which names the port that was free when port 0 was asked for. */
   async listen(): Promise<string> {
+    this.#looking = setInterval(() => this.#cutSilent(), LOOK_MS);
+    this.#looking.unref();
     const { address } = this.#options;
     if (address.kind === "tcp") {
       await this.#bind(() => this.#server.listen({ host: address.host, port: address.port, backlog: 4096 }));
@@ -101,7 +109,22 @@ export class Listener {
 
   /** Ends what is left. */
   destroy(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    clearInterval(this.#looking);
+    for (const socket of this.#sockets.keys()) socket.destroy();
+  }
+
+  /**
+   * HTTP/2 gives a connection up whose pings are not answered, but first waits for a write that is under way: to a peer
+   * that is gone or takes nothing that is for long, or for ever. Looks are counted, not time: a process that stood still
+   * must not blame its peers for it.
+   */
+  #cutSilent(): void {
+    for (const [socket, heard] of this.#sockets) {
+      const { bytesRead } = socket;
+      heard.looks = bytesRead === heard.bytes ? heard.looks + 1 : 0;
+      heard.bytes = bytesRead;
+      if (heard.looks * LOOK_MS >= this.#options.silenceMs) socket.destroy();
+    }
   }
 
   #bind(listen: () => void): Promise<void> {
@@ -126,7 +149,7 @@ export class Listener {
       socket.destroy();
       return;
     }
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, { bytes: 0, looks: 0 });
     socket.once("close", () => {
       this.#sockets.delete(socket);
       leave();

@@ -44,6 +44,8 @@ export interface SlotsServerOptions {
 
 const PING_AFTER_MS = 30_000;
 const PING_TIMEOUT_MS = 10_000;
+/** A little more, so that HTTP/2 comes first where it can: it tells the other side. */
+const SILENCE_MS = PING_AFTER_MS + PING_TIMEOUT_MS + 2_000;
 
 /** The gRPC server: services, health, reflection, and an orderly end. */
 export class SlotsServer {
@@ -67,6 +69,7 @@ export class SlotsServer {
       failedLogins: options.failedLogins,
       calls: options.calls,
       watches: options.watches,
+      maxStreamsPerConnection: options.maxStreamsPerConnection,
       isCrowded: (peer) => this.#listener.isCrowded(peer),
       clientCertificate: (call): ClientCertificate | undefined => tls?.clientCertificate(call),
     });
@@ -88,6 +91,7 @@ export class SlotsServer {
     this.#listener = new Listener({
       address: options.listen,
       connections: options.connections,
+      silenceMs: SILENCE_MS,
       accept: tls?.acceptor(inject) ?? inject,
       refused: options.onConnectionRefused,
     });
@@ -111,6 +115,7 @@ export class SlotsServer {
       new SlotsError("DRAINING", "the server stops; connect again and resume", { retryAfterMs: 100 }),
     );
     this.#health.close();
+    this.#door.close();
     const deadline = AbortSignal.timeout(graceMs);
     const cut = new Promise<void>((resolve) =>
       deadline.addEventListener("abort", () => resolve(), { once: true }),

@@ -17,7 +17,28 @@ const headers = headerBlock({
 const request = toBinary(WatchSecretRequestSchema, create(WatchSecretRequestSchema, { name }));
 const message = Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]);
 
-/** How far each comes: no byte, the greeting, half of a header block, a watch that goes on. */
+/** Lets the server write as much as it likes, for the connection and each stream of it. */
+const WIDE = 8 << 20;
+const INITIAL_WINDOW_SIZE = 4;
+
+function wideWindows(): Buffer {
+  const settings = Buffer.alloc(6);
+  settings.writeUInt16BE(INITIAL_WINDOW_SIZE, 0);
+  settings.writeUInt32BE(WIDE, 2);
+  const increment = Buffer.alloc(4);
+  increment.writeUInt32BE(WIDE);
+  return Buffer.concat([frame(FRAME.settings, 0, 0, settings), frame(FRAME.windowUpdate, 0, 0, increment)]);
+}
+
+async function watch(greeting: Uint8Array = Buffer.alloc(0)): Promise<RawHttp2> {
+  const raw = await RawHttp2.open(address);
+  await raw.send(greeting);
+  await raw.send(frame(FRAME.headers, FLAG.endHeaders, 1, headers));
+  await raw.send(frame(FRAME.data, FLAG.endStream, 1, message));
+  return raw;
+}
+
+/** How far each comes: no byte, the greeting, half of a header block, a watch, one that fills the system's buffers. */
 const STAGES: readonly (() => Promise<RawHttp2>)[] = [
   () => RawHttp2.open(address, false),
   () => RawHttp2.open(address),
@@ -26,12 +47,8 @@ const STAGES: readonly (() => Promise<RawHttp2>)[] = [
     await raw.send(frame(FRAME.headers, 0, 1, headers.subarray(0, 40)));
     return raw;
   },
-  async () => {
-    const raw = await RawHttp2.open(address);
-    await raw.send(frame(FRAME.headers, FLAG.endHeaders, 1, headers));
-    await raw.send(frame(FRAME.data, FLAG.endStream, 1, message));
-    return raw;
-  },
+  () => watch(),
+  () => watch(wideWindows()),
 ];
 
 const all: RawHttp2[] = [];

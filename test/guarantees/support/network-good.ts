@@ -6,8 +6,8 @@ import { GoodClient } from "./good-client.ts";
 const [address = "", name = ""] = process.argv.slice(2);
 const adminToken = process.env.SLOTS_TEST_TOKEN ?? "";
 const tell = (what: Record<string, unknown>) => process.stdout.write(`${JSON.stringify(what)}\n`);
-const PAUSE_MS = 50;
-const PADDING = " ".repeat(2000);
+const PAUSE_MS = 100;
+const PADDING = " ".repeat(30_000);
 
 const wire = new Wire(address, adminToken);
 const good = new GoodClient({ address, adminToken });
