@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import { addClientCommands } from "./cli/commands.ts";
 import { addServeCommand } from "./cli/serve-command.ts";
+import { endOnWrongUse } from "./cli/usage.ts";
 import { VERSION } from "./version.ts";
 
 const program = new Command("slots")
@@ -10,5 +10,7 @@ const program = new Command("slots")
   .enablePositionalOptions();
 
 addServeCommand(program);
-addClientCommands(program);
+// A server needs nothing of what the other commands bring along, and starts sooner without.
+if (process.argv[2] !== "serve") (await import("./cli/commands.ts")).addClientCommands(program);
+endOnWrongUse(program);
 await program.parseAsync();

@@ -6,7 +6,6 @@ import { addDelete, addSlotChanges, addUpdate } from "./change.ts";
 import { addCompletion } from "./completion.ts";
 import { addDescribe } from "./describe.ts";
 import { addExec } from "./exec/command.ts";
-import { EXIT } from "./exit-codes.ts";
 import { addGet } from "./get.ts";
 import { addKeys } from "./key.ts";
 import { addList } from "./list.ts";
@@ -39,15 +38,4 @@ export function addClientCommands(program: Command): void {
   addTls(program);
   addInfo(program);
   addCompletion(program);
-  for (const command of allCommands(program)) command.exitOverride(endAfterUsage);
-  // Whoever reads the output may stop reading (`slots list | head`): then there is nobody to write for.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-}
-
-function allCommands(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(allCommands)];
-}
-
-function endAfterUsage({ exitCode }: { readonly exitCode: number }): never {
-  process.exit(exitCode === 0 ? EXIT.ok : EXIT.usage);
 }
