@@ -134,9 +134,12 @@ function jwtIdentity(principal: Principal | undefined): Identity {
   return { principal, proof: { kind: "jwt" } };
 }
 
+/** One for all: it is the same in every way, and to make one takes as long as to look for a token. */
+const UNAUTHENTICATED = new SlotsError(
+  "UNAUTHENTICATED",
+  "no valid identity: send 'authorization: Bearer <token>' with a token of this server that has not ended",
+);
+
 export function unauthenticated(): SlotsError {
-  return new SlotsError(
-    "UNAUTHENTICATED",
-    "no valid identity: send 'authorization: Bearer <token>' with a token of this server that has not ended",
-  );
+  return UNAUTHENTICATED;
 }

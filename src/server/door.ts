@@ -18,6 +18,7 @@ export interface DoorOptions {
   readonly failedLogins: FailedLogins;
   readonly calls: ConcurrencyLimit;
   readonly watches: ConcurrencyLimit;
+  readonly maxStreamsPerConnection: number;
   /** Whether the peer's connection is one too many of its address. */
   readonly isCrowded: (peer: string) => boolean;
   /** The identity of a call's client certificate, where TLS asks for one. */
@@ -28,10 +29,11 @@ export interface DoorOptions {
 export class Door {
   readonly #options: DoorOptions;
   readonly #late = new LateRefusals();
-  readonly #narrow = new NarrowConnections({ narrow: 10, wide: 1000 });
+  readonly #connections: NarrowConnections;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#connections = new NarrowConnections({ wide: options.maxStreamsPerConnection });
   }
 
   /** `head`: where the store stands, read after the call had come in (W10). */
@@ -55,6 +57,12 @@ export class Door {
     call.leave?.();
   }
 
+  /** Makes nobody wait any more. */
+  close(): void {
+    this.#connections.close();
+    this.#late.flush();
+  }
+
   #identify(call: ArrivedCall, head: Head): Identity | Promise<Identity> {
     const { authenticator, clientCertificate, failedLogins } = this.#options;
     const certificate = clientCertificate(call.certified);
@@ -66,7 +74,7 @@ export class Door {
 
   #admit(call: ArrivedCall, identity: Identity, head: Head): Call {
     const { calls, watches } = this.#options;
-    this.#narrow.proved(call.peer);
+    this.#connections.proved(call.peer);
     const limit = call.rpc.startsWith("Watch") ? watches : calls;
     call.leave = limit.enter(identity.principal.name);
     return {
@@ -95,7 +103,7 @@ export class Door {
   }
 
   async #refuseLate(peer: string, error: SlotsError): Promise<never> {
-    this.#narrow.failed(peer);
+    this.#connections.failed(peer);
     await this.#late.turn();
     throw error;
   }

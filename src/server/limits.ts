@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
 import { type Reason, SlotsError } from "../domain/errors.ts";
+import { prepared } from "./status.ts";
 
 /**
  * What limits count an address by: an IPv4 address as it is, an IPv6 one by its /64, since whoever has one of
@@ -49,6 +50,8 @@ export class FailedLogins {
   readonly #all: number;
   /** When all failures of an address are forgotten; the one that failed longest ago first. */
   readonly #clean = new Map<string, number>();
+  /** By the time to wait, at most that of one failure: a flood gets the same ones again and again. */
+  readonly #refusals = new Map<number, SlotsError>();
 
   constructor(options: FailedLoginsOptions) {
     this.#now = options.now;
@@ -65,9 +68,14 @@ export class FailedLogins {
   refusal(address: string): SlotsError | undefined {
     const wait = this.#owed(addressGroup(address)) + this.#each - this.#all;
     if (wait <= 0) return undefined;
-    return new SlotsError("TOO_MANY_FAILED_LOGINS", "too many failed logins from this address", {
-      retryAfterMs: Math.ceil(wait),
-    });
+    const retryAfterMs = Math.ceil(wait);
+    let refusal = this.#refusals.get(retryAfterMs);
+    if (refusal === undefined) {
+      const message = "too many failed logins from this address";
+      refusal = prepared(new SlotsError("TOO_MANY_FAILED_LOGINS", message, { retryAfterMs }));
+      this.#refusals.set(retryAfterMs, refusal);
+    }
+    return refusal;
   }
 
   check(address: string): void {
@@ -95,27 +103,6 @@ export class FailedLogins {
       this.#clean.delete(oldest);
       return;
     }
-  }
-}
-
-/** Refusals that may be on their way at once, each about 10 kB with its call; what is over is refused at once. */
-const MOST_LATE = 4096;
-
-/**
- * Makes who failed too often wait for each refusal, half a second on average: whoever tries again once it is
- * answered makes two tries a second for each call it has on the way, and good callers find the server free. Spread
- * out, since calls that came together would come together again.
- */
-export class LateRefusals {
-  #waiting = 0;
-
-  async refuse(error: SlotsError): Promise<never> {
-    if (this.#waiting < MOST_LATE) {
-      this.#waiting += 1;
-      await new Promise((resolve) => setTimeout(resolve, 250 + Math.random() * 500));
-      this.#waiting -= 1;
-    }
-    throw error;
   }
 }
 

@@ -3,13 +3,13 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
 /** Node's own word of each HTTP/2 stream that begins. Before 22.17 there is none, and nothing is narrowed. */
 const STREAMS = "http2.server.stream.created";
+/** Calls at once on a narrowed connection. */
+const NARROW = 10;
 /** Connections that are to be narrowed at their next call; more than that were opened for one call each. */
 const MOST_MARKED = 1_000;
 
 export interface NarrowConnectionsOptions {
-  /** Calls at once on a connection that brings wrong proofs only. */
-  readonly narrow: number;
-  /** Calls at once on any other. */
+  /** Calls at once on a connection that is not narrowed. */
   readonly wide: number;
 }
 
@@ -62,7 +62,7 @@ export class NarrowConnections {
       this.#narrowed.delete(peer);
       this.#proved.delete(peer);
     });
-    allow(session as ServerHttp2Session, this.#options.narrow);
+    allow(session as ServerHttp2Session, Math.min(NARROW, this.#options.wide));
   };
 
   #unmark(): void {

@@ -40,8 +40,20 @@ export function toSlotsError(error: unknown): SlotsError {
   return new SlotsError("INTERNAL", "internal error; the server's log has more", { cause: error });
 }
 
+const statuses = new WeakMap<SlotsError, GrpcStatus>();
+
+/** An error that is answered over and over: its status is encoded once. */
+export function prepared(error: SlotsError): SlotsError {
+  statuses.set(error, encode(error));
+  return error;
+}
+
 /** The status, with google.rpc.Status and its details in the trailer that gRPC libraries know. */
 export function grpcStatus(error: SlotsError): GrpcStatus {
+  return statuses.get(error) ?? encode(error);
+}
+
+function encode(error: SlotsError): GrpcStatus {
   const code = GRPC_CODE[error.code];
   const details = [
     anyPack(
