@@ -57,7 +57,9 @@ export function timelines(history: readonly Entry[]): Timelines {
       const { secret } = line[line.length - 1] as { secret: Secret };
       const revision = (claims[0] as { revision: bigint }).revision;
       const same = claims.splice(0, claims.filter((claim) => claim.revision === revision).length);
-      // Of several that name one revision, one made it and the others found its work done.
+      // Of several that name one revision, one made it and the others found its work done. Only a put can have made
+      // what a put names.
+      same.sort((a, b) => Number(b.call.op.op === "put") - Number(a.call.op.op === "put"));
       const maker =
         same.find(({ call }) => agrees(call.answer, step(secret, call.op, revision).answer)) ?? same[0];
       const call = maker?.call as Call;

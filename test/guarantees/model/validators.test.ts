@@ -40,6 +40,12 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
   ],
   [
     "linearizable",
+    "a slot enabled by another put than the one that says so",
+    () => putOverDisabled("six"),
+    () => putOverDisabled("five"),
+  ],
+  [
+    "linearizable",
     "a request id that did its work twice",
     () => {
       const op = { op: "put", value: "v", overwrite: false, disabled: false, id: "i" } as const;
@@ -352,6 +358,26 @@ function setBack(): Script {
     .current(1, 5n, "five", 2n)
     .end(1, "UNAVAILABLE")
     .restore(1n);
+}
+
+/** Beside an enable, which finds the work of the put done; `value` is what is read then. */
+function putOverDisabled(value: string): Script {
+  return script()
+    .call(
+      { op: "put", slot: 5n, value: "five", overwrite: false, disabled: true },
+      { code: "OK", slot: 5n, state: "disabled", created: true, current: undefined, revision: 1n },
+    )
+    .call(
+      { op: "put", slot: 5n, value: "six", overwrite: true, disabled: false },
+      { code: "OK", slot: 5n, state: "enabled", created: false, current: 5n, revision: 2n },
+      { start: 4, end: 6 },
+    )
+    .call(
+      { op: "enable", slot: 5n },
+      { code: "OK", slot: 5n, state: "enabled", slotRevision: 2n, revision: 2n },
+      { start: 3, end: 7 },
+    )
+    .get(5n, value, 2n, { start: 8, end: 9 });
 }
 
 /** The last state came 2.9 s after the last write. */

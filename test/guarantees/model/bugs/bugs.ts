@@ -280,6 +280,53 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     `if (covered.size >= 0 && index >= 0) told.set(name, resume.told);`,
   ]),
 
+  // Upkeep
+  bug("rewrap that skips a row", "keys", 1, [
+    "core/master-keys.ts",
+    "const items = page.rows.flatMap((row) => {",
+    "const items = page.rows.slice(1).flatMap((row) => {",
+  ]),
+  bug("another process's primary key not followed", "keys", 2, [
+    "core/opened-secrets.ts",
+    `else if (change.kind === "primary-key-set") this.#followPrimaryKey();`,
+    "",
+  ]),
+  bug("the size of the WAL believed to tell of every commit", "files", 1, [
+    "storage/sqlite/reader.ts",
+    "const version = this.#dataVersion.get();",
+    `const wal = process.getBuiltinModule("node:fs").statSync(\`\${this.#db.name}-wal\`);
+      const version = wal.size;`,
+  ]),
+  bug("restore that keeps the epoch", "restore", 1, [
+    "storage/sqlite/restore.ts",
+    "const epoch = startNewEpoch(draft);",
+    "const { epoch } = inspectFile(draft, size, 0).head;",
+  ]),
+  bug("backup that leaves a row out", "restore", 1, [
+    "storage/sqlite/backup-thread.ts",
+    `      db.prepare("VACUUM INTO ?").run(copy);`,
+    `      db.prepare("VACUUM INTO ?").run(copy);
+      const cut = new Database(copy);
+      cut.prepare("DELETE FROM slots WHERE row_id = (SELECT max(row_id) FROM slots WHERE state = 'enabled')").run();
+      cut.close();`,
+  ]),
+  bug("what is kept believed until the clock has moved on", "clock", 1, [
+    "core/opened-secrets.ts",
+    "    const head = this.#storage.head();\n    if (head.revision",
+    `    const known = globalThis as { lookedAt?: number; seenHead?: Head };
+    if (known.seenHead === undefined || Date.now() >= (known.lookedAt ?? 0)) {
+      known.seenHead = this.#storage.head();
+      known.lookedAt = Date.now();
+    }
+    const head = known.seenHead;
+    if (head.revision`,
+  ]),
+  bug("request id forgotten after half an hour", "clock", 1, [
+    "core/limits.ts",
+    "24 * 60 * 60 * 1000",
+    "30 * 60 * 1000",
+  ]),
+
   // Rights
   bug("stale policy cache", "rights", 1, [
     "core/authorizer.ts",
