@@ -286,11 +286,13 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "const items = page.rows.flatMap((row) => {",
     "const items = page.rows.slice(1).flatMap((row) => {",
   ]),
-  bug("another process's primary key not followed", "keys", 2, [
-    "core/opened-secrets.ts",
-    `else if (change.kind === "primary-key-set") this.#followPrimaryKey();`,
-    "",
-  ]),
+  bug(
+    "sealed by a key that another process retired",
+    "keys",
+    2,
+    ["core/opened-secrets.ts", `else if (change.kind === "primary-key-set") this.#followPrimaryKey();`, ""],
+    ["storage/sqlite/writer-tables.ts", ".may === 1n;", ".may >= 0n;"],
+  ),
   bug("the size of the WAL believed to tell of every commit", "files", 1, [
     "storage/sqlite/reader.ts",
     "const version = this.#dataVersion.get();",
