@@ -5,7 +5,7 @@ import type { SecretMeta, SlotRow } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
-import { recorded } from "./recorded.ts";
+import { recordRefusal } from "./recorded.ts";
 
 /** A value, and where it came from. */
 export interface ReadAnswer {
@@ -17,56 +17,83 @@ export interface ReadAnswer {
   readonly epoch: string;
 }
 
-/** The current value. */
-export function getSecret(core: Core, call: Call, name: SecretName): Promise<ReadAnswer> {
-  return recorded(core, call, { name }, () => {
-    // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
-    core.authorizer.require(call.head, call, name);
-    const { head, state } = core.opened.current(name, call.head);
-    if (head !== call.head) core.authorizer.require(head, call, name);
-    return disclose(core, call, name, head.epoch, state.secret, state.slot, () => noEffectiveSlot(name));
-  });
-}
-
 export interface EffectiveAnswer extends ReadAnswer {
   readonly at: SlotNumber;
 }
 
-/** The value effective at `at`; without it, at the server's clock. */
-export function getEffectiveAt(
+/** What a read came to. It may leave once `written` resolves: then the audit log has it (S4). */
+export type Outcome<T> = { readonly written: Promise<void> } & (
+  | { readonly answer: T }
+  | { readonly error: unknown }
+);
+
+/**
+ * The current value, decided and encoded in one turn of the event loop: many callers' reads can share a look at the
+ * store and a write of the audit log, and no value has to be kept whole meanwhile.
+ */
+export function readCurrent<T>(
+  core: Core,
+  call: Call,
+  name: SecretName,
+  encode: (answer: ReadAnswer) => T,
+): Outcome<T> {
+  return decided(core, call, name, () => {
+    // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
+    core.authorizer.require(call.head, call, name);
+    const { head, state } = core.opened.current(name, call.head);
+    if (head !== call.head) core.authorizer.require(head, call, name);
+    const { secret, slot } = found(name, state.secret, state.slot);
+    const value = core.opened.open(name, slot);
+    return { slot, answer: encode({ name, slot, value, revision: secret.revision, epoch: head.epoch }) };
+  });
+}
+
+/** The value effective at `at`; without it, at the server's clock. Decided as `readCurrent` is. */
+export function readEffectiveAt<T>(
   core: Core,
   call: Call,
   name: SecretName,
   at: SlotNumber = slotOfTime(core.now()),
-): Promise<EffectiveAnswer> {
-  return recorded(core, call, { name }, async () => {
+  encode: (answer: EffectiveAnswer) => T,
+): Outcome<T> {
+  return decided(core, call, name, () => {
     core.authorizer.require(call.head, call, name);
-    const { head, secret, slot } = core.opened.effectiveAt(name, at, call.head);
+    const { head, secret: meta, slot: row } = core.opened.effectiveAt(name, at, call.head);
     if (head !== call.head) core.authorizer.require(head, call, name);
-    const answer = await disclose(core, call, name, head.epoch, secret, slot, () =>
-      noEffectiveSlot(name, at),
-    );
-    return { ...answer, at };
+    const { secret, slot } = found(name, meta, row, at);
+    const value = core.opened.open(name, slot);
+    return { slot, answer: encode({ name, slot, value, revision: secret.revision, epoch: head.epoch, at }) };
   });
 }
 
-async function disclose(
+/** The answer, or the error, once it may leave. */
+export async function settled<T>(outcome: Outcome<T>): Promise<T> {
+  await outcome.written;
+  if ("error" in outcome) throw outcome.error;
+  return outcome.answer;
+}
+
+function decided<T>(
   core: Core,
   call: Call,
   name: SecretName,
-  epoch: string,
+  decide: () => { readonly slot: SlotRow; readonly answer: T },
+): Outcome<T> {
+  try {
+    const { slot, answer } = decide();
+    return { written: core.audit.disclosed(call, name, slot), answer };
+  } catch (error) {
+    return { written: recordRefusal(core, call, error, { name }), error };
+  }
+}
+
+function found(
+  name: SecretName,
   secret: SecretMeta | undefined,
   slot: SlotRow | undefined,
-  noSlot: () => Error,
-): Promise<ReadAnswer> {
+  at?: SlotNumber,
+): { readonly secret: SecretMeta; readonly slot: SlotRow } {
   if (secret === undefined) throw secretNotFound(name);
-  if (slot === undefined) throw noSlot();
-  const value = core.opened.open(name, slot);
-  value.hold();
-  try {
-    await core.audit.disclosed(call, name, slot);
-  } finally {
-    value.release();
-  }
-  return { name, slot, value, revision: secret.revision, epoch };
+  if (slot === undefined) throw noEffectiveSlot(name, at);
+  return { secret, slot };
 }

@@ -39,8 +39,10 @@ export async function recorded<T>(
 }
 
 /** Records what a call or a stream is about to fail with. */
-export async function recordRefusal(core: Core, call: Call, error: unknown, subject: Subject): Promise<void> {
+export function recordRefusal(core: Core, call: Call, error: unknown, subject: Subject): Promise<void> {
   // When the log itself is what fails, there is nothing to write to.
-  if (!(error instanceof SlotsError) || error.reason === "AUDIT_UNAVAILABLE") return;
-  await core.audit.refused(call, error, subject);
+  if (!(error instanceof SlotsError) || error.reason === "AUDIT_UNAVAILABLE") return NOTHING_TO_WRITE;
+  return core.audit.refused(call, error, subject);
 }
+
+const NOTHING_TO_WRITE = Promise.resolve();

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { base62, randomBase62 } from "./base62.ts";
 
@@ -21,7 +21,12 @@ const CHECKED_LENGTH = 4 + 43;
  * next guess can't be steered. The final comparison is in constant time all the same.
  */
 export function hashToken(token: Token): Uint8Array {
-  return createHash("sha256").update(token, "latin1").digest();
+  return Buffer.from(tokenHashKey(token), "base64");
+}
+
+/** The same hash as base64, of anything that was sent as a token. */
+export function tokenHashKey(text: string): string {
+  return hash("sha256", text, "base64");
 }
 
 export function sameTokenHash(a: Uint8Array, b: Uint8Array): boolean {

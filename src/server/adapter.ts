@@ -18,7 +18,8 @@ import type {
 import type { Call } from "../core/call.ts";
 import type { Rpc } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
-import { ServerCall } from "./server-call.ts";
+import type { Head } from "../storage/records.ts";
+import { type ArrivedCall, ServerCall } from "./server-call.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
 import { writeMessage } from "./write-message.ts";
 
@@ -48,10 +49,13 @@ type Handler<M> =
 
 /** What stands between the wire and the handlers. */
 export interface Gate {
-  /** Who is it? Throws UNAUTHENTICATED, or RESOURCE_EXHAUSTED when a bound is reached. */
-  enter(call: ServerCall): Promise<Call> | Call;
+  /**
+   * Who is it? Throws UNAUTHENTICATED, or RESOURCE_EXHAUSTED when a bound is reached. `head`: where the store stands,
+   * when that was read after the call had come in.
+   */
+  enter(call: ArrivedCall, head?: Head): Promise<Call> | Call;
   /** Told of each call that ended, with what it failed with; never of a value. */
-  ended(call: ServerCall, error: SlotsError | undefined): void;
+  ended(call: ArrivedCall, error: SlotsError | undefined): void;
   /** A stream ends with this when it is aborted; undefined when the caller went away. */
   readonly stopping: AbortSignal;
   /** How long one write may stay unflushed, milliseconds (W13). */
@@ -161,7 +165,8 @@ async function serveStream(
   }
 }
 
-function decode(schema: DescMessage, bytes: Uint8Array) {
+/** Throws MALFORMED_REQUEST. */
+export function decode<M extends DescMessage>(schema: M, bytes: Uint8Array): MessageShape<M> {
   try {
     return fromBinary(schema, bytes);
   } catch (cause) {

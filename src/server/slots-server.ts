@@ -14,9 +14,11 @@ import { Door } from "./door.ts";
 import { HealthService } from "./health.ts";
 import type { ConcurrencyLimit, FailedLogins } from "./limits.ts";
 import { type ListenAddress, Listener } from "./listener.ts";
+import { ReadFront } from "./reads/read-front.ts";
 import { Reflection } from "./reflection.ts";
 import { ServerCall } from "./server-call.ts";
 import { adminService } from "./services/admin-service.ts";
+import { ReadService } from "./services/read-service.ts";
 import { secretService } from "./services/secret-service.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
 import type { ClientCertificate, Tls } from "./tls/tls.ts";
@@ -81,13 +83,19 @@ export class SlotsServer {
       "grpc.enable_channelz": 0,
     });
     this.#health = new HealthService([SecretService.typeName, AdminService.typeName]);
-    this.#serve(SecretService, secretService(core, options.features));
+    const reads = new ReadService(core);
+    this.#serve(SecretService, secretService(core, reads, options.features));
     this.#serve(AdminService, adminService(core, keys));
     this.#server.addService(serviceDefinition(Health), this.#health.implementation());
     this.#serveReflection();
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    const { maxMessageBytes } = options;
+    const front = new ReadFront({ reads, opened: core.opened, gate: this.#gate(), maxMessageBytes });
     // TLS is done before grpc-js sees a connection, so that certificates are judged in one place.
-    const inject = (socket: Socket) => this.#injector.injectConnection(socket);
+    const inject = (socket: Socket) => {
+      front.attach(socket);
+      this.#injector.injectConnection(socket);
+    };
     this.#listener = new Listener({
       address: options.listen,
       connections: options.connections,
@@ -144,9 +152,9 @@ export class SlotsServer {
     return {
       stopping: this.#stopping.signal,
       slowConsumerMs: this.#options.slowConsumerMs,
-      enter: (call) => {
+      enter: (call, head) => {
         this.#running += 1;
-        return this.#door.enter(call);
+        return this.#door.enter(call, head);
       },
       ended: (call, error) => {
         this.#door.left(call);

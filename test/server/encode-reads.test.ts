@@ -5,7 +5,7 @@ import { GetEffectiveAtResponseSchema } from "../../gen/ts/secretslots/v1/secret
 import type { EffectiveAnswer } from "../../src/core/reads.ts";
 import { crc32c } from "../../src/crypto/crc32c.ts";
 import { SecretValue } from "../../src/domain/secret-value.ts";
-import { ReadEncoder } from "../../src/server/services/encode-reads.ts";
+import { messageIn, ReadEncoder } from "../../src/server/services/encode-reads.ts";
 
 it("encodes GetEffectiveAt as the library does, whatever the numbers", () => {
   const number = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n });
@@ -27,7 +27,9 @@ it("encodes GetEffectiveAt as the library does, whatever the numbers", () => {
           epoch: "e".repeat(32),
           at,
         };
-        const encoded = encoder.effective(answer as unknown as EffectiveAnswer);
+        const frame = encoder.effective(answer as unknown as EffectiveAnswer);
+        const encoded = messageIn(frame);
+        expect([frame[0], frame.readUInt32BE(1)]).toEqual([0, encoded.length]);
         const decoded = fromBinary(GetEffectiveAtResponseSchema, encoded);
         expect([decoded.at, decoded.slot, decoded.revision, Buffer.from(decoded.value)]).toEqual([
           at,

@@ -1,17 +1,22 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetSecretResponseSchema } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import type { EffectiveAnswer, ReadAnswer } from "../../core/reads.ts";
-import type { Encoded } from "../adapter.ts";
 import { timestamp } from "../convert.ts";
+
+/** A message behind gRPC's prefix: one byte that says "not compressed", and its length in four. Shared: never written to. */
+export type Frame = Buffer;
+export const PREFIX_BYTES = 5;
 
 interface Shared {
   readonly revision: bigint;
   readonly epoch: string;
-  readonly bytes: Encoded;
+  readonly frame: Frame;
 }
 
 /** The tag of `at` in GetEffectiveAtResponse: field 8, a varint. */
 const AT_TAG = 8 << 3;
+/** Its longest encoding, the tag included. */
+const AT_BYTES = 11;
 
 /**
  * Encodes a value once for as long as it answers at the same revision, which is until the secret changes.
@@ -21,25 +26,34 @@ const AT_TAG = 8 << 3;
 export class ReadEncoder {
   readonly #shared = new WeakMap<object, Shared>();
 
-  current(answer: ReadAnswer): Encoded {
+  current(answer: ReadAnswer): Frame {
     const known = this.#shared.get(answer.value);
-    if (known?.revision === answer.revision && known.epoch === answer.epoch) return known.bytes;
-    const bytes = toBinary(GetSecretResponseSchema, create(GetSecretResponseSchema, fieldsOf(answer)));
-    this.#shared.set(answer.value, { revision: answer.revision, epoch: answer.epoch, bytes });
-    return bytes;
+    if (known?.revision === answer.revision && known.epoch === answer.epoch) return known.frame;
+    const message = toBinary(GetSecretResponseSchema, create(GetSecretResponseSchema, fieldsOf(answer)));
+    const frame = Buffer.alloc(PREFIX_BYTES + message.length);
+    frame.writeUInt32BE(message.length, 1);
+    frame.set(message, PREFIX_BYTES);
+    this.#shared.set(answer.value, { revision: answer.revision, epoch: answer.epoch, frame });
+    return frame;
   }
 
-  effective(answer: EffectiveAnswer): Encoded {
+  effective(answer: EffectiveAnswer): Frame {
     const common = this.current(answer);
-    const bytes = Buffer.allocUnsafe(common.length + 11);
-    bytes.set(common);
+    const frame = Buffer.allocUnsafe(common.length + AT_BYTES);
+    frame.set(common);
     let end = common.length;
-    bytes[end++] = AT_TAG;
+    frame[end++] = AT_TAG;
     let rest = answer.at as bigint;
-    for (; rest > 0x7fn; rest >>= 7n) bytes[end++] = Number(rest & 0x7fn) | 0x80;
-    bytes[end++] = Number(rest);
-    return bytes.subarray(0, end);
+    for (; rest > 0x7fn; rest >>= 7n) frame[end++] = Number(rest & 0x7fn) | 0x80;
+    frame[end++] = Number(rest);
+    frame.writeUInt32BE(end - PREFIX_BYTES, 1);
+    return frame.subarray(0, end);
   }
+}
+
+/** What a frame carries, without its prefix. */
+export function messageIn(frame: Frame): Uint8Array {
+  return frame.subarray(PREFIX_BYTES);
 }
 
 function fieldsOf({ name, slot, value, revision, epoch }: ReadAnswer) {

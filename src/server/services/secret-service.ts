@@ -3,7 +3,7 @@ import type { Core } from "../../core/core.ts";
 import { MAX_NAME_BYTES, MAX_PAGE_SIZE, MAX_WATCH_NAMES } from "../../core/limits.ts";
 import { parsePageSize } from "../../core/page-token.ts";
 import { putSlot } from "../../core/put-slot.ts";
-import { getEffectiveAt, getSecret } from "../../core/reads.ts";
+import { settled } from "../../core/reads.ts";
 import { deleteSecret, describeSecret, listSecrets, listSlots, updateSecret } from "../../core/secrets.ts";
 import { setSlotState } from "../../core/slot-states.ts";
 import { watchSecret } from "../../core/watch-secret.ts";
@@ -11,25 +11,24 @@ import { watchSlots } from "../../core/watch-slots.ts";
 import { SlotsError } from "../../domain/errors.ts";
 import { MAX_COMMENT_BYTES, MAX_LABELS, parseRequestId } from "../../domain/metadata.ts";
 import { parseSecretName } from "../../domain/names.ts";
-import { parseSlotNumber } from "../../domain/numbers.ts";
 import type { Handlers } from "../adapter.ts";
 import { secretMetadata, slotMetadata, WIRE_STATE } from "../convert.ts";
-import { ReadEncoder } from "./encode-reads.ts";
+import { messageIn } from "./encode-reads.ts";
 import { WatchEncoder } from "./encode-watches.ts";
 import { parsePutSlot, parseSlotState, parseUpdateSecret, parseWatchSlots } from "./parse-secret-requests.ts";
+import type { ReadService } from "./read-service.ts";
 
 /** SecretService: parse once, let the core decide and act, convert back. */
-export function secretService(core: Core, features: readonly string[]): Handlers<typeof SecretService> {
-  const reads = new ReadEncoder();
+export function secretService(
+  core: Core,
+  reads: ReadService,
+  features: readonly string[],
+): Handlers<typeof SecretService> {
   const watches = new WatchEncoder();
   return {
-    getSecret: async (request, call) =>
-      reads.current(await getSecret(core, call, parseSecretName(request.name))),
+    getSecret: async (request, call) => messageIn(await settled(reads.getSecret(request, call))),
 
-    getEffectiveAt: async (request, call) => {
-      const at = request.at === undefined ? undefined : parseSlotNumber(request.at, "at");
-      return reads.effective(await getEffectiveAt(core, call, parseSecretName(request.name), at));
-    },
+    getEffectiveAt: async (request, call) => messageIn(await settled(reads.getEffectiveAt(request, call))),
 
     putSlot: async (request, call) => {
       const { name, epoch, revision, secret, slot, created } = {

@@ -1,0 +1,166 @@
+import type { ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Rpc } from "../../core/required-action.ts";
+import { type ArrivedCall, callerGone } from "../server-call.ts";
+import type { GrpcStatus } from "../status.ts";
+import type { CertifiedCall } from "../tls/tls.ts";
+
+/** What all calls of a connection share. */
+export class ReadConnection {
+  readonly peer: string;
+  readonly certified: CertifiedCall;
+
+  constructor(socket: Socket) {
+    const { remoteAddress, remotePort } = socket;
+    // In grpc-js's words, so that a peer is one peer whoever answers it.
+    this.peer = remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort}`;
+    this.certified = {
+      getAuthContext: () =>
+        socket instanceof TLSSocket && socket.authorized
+          ? { transportSecurityType: "ssl", sslPeerCertificate: socket.getPeerCertificate() }
+          : {},
+    };
+  }
+}
+
+const RESPONSE = { ":status": 200, "content-type": "application/grpc+proto" } as const;
+const OK = { "grpc-status": "0" } as const;
+const WITH_TRAILERS = { waitForTrailers: true } as const;
+const NO_CHUNKS: Buffer[] = [];
+
+const CALL = Symbol("read call");
+type CallStream = ServerHttp2Stream & { [CALL]: ReadCall };
+
+/** A unary call on its HTTP/2 stream: one message in, one message or a status out. */
+export class ReadCall implements ArrivedCall {
+  readonly rpc: Rpc;
+  readonly authorization: readonly string[];
+  readonly since = performance.now();
+  leave: (() => void) | undefined = undefined;
+  /** All bytes of the request, its frame's prefix included; set once its sender ended it. */
+  request: Buffer | undefined = undefined;
+  readonly #connection: ReadConnection;
+  readonly #stream: ServerHttp2Stream;
+  readonly #events: ReadCallEvents;
+  /** By `performance.now`. */
+  readonly #deadline: number;
+  #chunks = NO_CHUNKS;
+  #length = 0;
+  #ended = false;
+  #controller: AbortController | undefined = undefined;
+
+  constructor(
+    rpc: Rpc,
+    connection: ReadConnection,
+    stream: ServerHttp2Stream,
+    authorization: string | undefined,
+    timeoutMs: number,
+    events: ReadCallEvents,
+  ) {
+    this.rpc = rpc;
+    this.authorization = authorization === undefined ? [] : [authorization];
+    this.#connection = connection;
+    this.#stream = stream;
+    this.#events = events;
+    this.#deadline = this.since + timeoutMs;
+    (stream as CallStream)[CALL] = this;
+    stream.on("error", ignore);
+    stream.on("data", onData);
+    stream.on("end", onEnd);
+  }
+
+  get peer(): string {
+    return this.#connection.peer;
+  }
+
+  get certified(): CertifiedCall {
+    return this.#connection.certified;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      if (this.isGone) controller.abort(callerGone());
+      else this.#stream.once("close", () => controller.abort(callerGone()));
+    }
+    return this.#controller.signal;
+  }
+
+  /** The caller gave up, or its connection is gone. */
+  get isGone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  get isLate(): boolean {
+    return performance.now() >= this.#deadline;
+  }
+
+  /** Calls back at the deadline, when the request has still not come. */
+  watchDeadline(passed: (call: ReadCall) => void): void {
+    const timer = setTimeout(() => passed(this), Math.max(0, this.#deadline - performance.now()));
+    this.#stream.once("close", () => clearTimeout(timer));
+  }
+
+  /** `frame`: the message behind its prefix. */
+  answer(frame: Uint8Array): void {
+    if (!this.#end()) return;
+    this.#stream.respond(RESPONSE, WITH_TRAILERS);
+    this.#stream.on("wantTrailers", sendOk);
+    this.#stream.end(frame);
+  }
+
+  fail({ code, details, metadata }: GrpcStatus): void {
+    if (!this.#end()) return;
+    this.#stream.respond(
+      { ...RESPONSE, "grpc-status": code, "grpc-message": encodeURI(details), ...metadata.toHttp2Headers() },
+      { endStream: true },
+    );
+  }
+
+  /** What comes after the end is read and forgotten, so that its sender is not held up. */
+  data(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#length += chunk.length;
+    if (this.#chunks === NO_CHUNKS) this.#chunks = [chunk];
+    else this.#chunks.push(chunk);
+    if (this.#length > this.#events.maxRequestBytes) this.#events.tooLong(this, this.#length);
+  }
+
+  complete(): void {
+    if (this.#ended) return;
+    const [first] = this.#chunks;
+    this.request = first !== undefined && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks);
+    this.#chunks = NO_CHUNKS;
+    this.#events.arrived(this);
+  }
+
+  /** False when an answer has no one to go to. */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#chunks = NO_CHUNKS;
+    return !this.isGone;
+  }
+}
+
+export interface ReadCallEvents {
+  readonly maxRequestBytes: number;
+  /** The request is here. */
+  arrived(call: ReadCall): void;
+  tooLong(call: ReadCall, bytes: number): void;
+}
+
+// One function for all calls: three closures for each would cost as much as the answer.
+function onData(this: ServerHttp2Stream, chunk: Buffer): void {
+  (this as CallStream)[CALL].data(chunk);
+}
+function onEnd(this: ServerHttp2Stream): void {
+  (this as CallStream)[CALL].complete();
+}
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers(OK);
+}
+/** An error closes the stream, and there is nobody left to tell; without a listener it would end the process (S6). */
+function ignore(): void {}

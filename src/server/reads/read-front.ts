@@ -1,0 +1,231 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { Metadata, status } from "@grpc/grpc-js";
+import type { Call } from "../../core/call.ts";
+import type { OpenedSecrets } from "../../core/opened-secrets.ts";
+import type { Outcome } from "../../core/reads.ts";
+import { SlotsError } from "../../domain/errors.ts";
+import type { Gate } from "../adapter.ts";
+import { type Frame, PREFIX_BYTES } from "../services/encode-reads.ts";
+import type { ReadRpc, ReadService } from "../services/read-service.ts";
+import { type GrpcStatus, grpcStatus, toSlotsError } from "../status.ts";
+import { ReadCall, type ReadCallEvents, ReadConnection } from "./read-call.ts";
+import { tapStreams } from "./stream-tap.ts";
+
+export interface ReadFrontOptions {
+  readonly reads: ReadService;
+  readonly opened: OpenedSecrets;
+  readonly gate: Gate;
+  readonly maxMessageBytes: number;
+}
+
+/** Reads that may leave together: one promise says that all of them are in the audit log. */
+interface Answers {
+  readonly written: Promise<void>;
+  readonly calls: { readonly call: ReadCall; readonly outcome: Outcome<Frame> }[];
+}
+
+/**
+ * Answers the RPCs that disclose one value straight on their HTTP/2 streams, all that came in one turn of the event
+ * loop together: one look at where the store stands, then one write of the audit log, then the answers. Only calls of
+ * the plainest shape are taken; whatever is compressed or odd goes to grpc-js, which gives the same answers.
+ *
+ * The one look is as fresh as one for each call would be (W10): every call of the turn had come in before it.
+ */
+export class ReadFront implements ReadCallEvents {
+  readonly maxRequestBytes: number;
+  readonly #options: ReadFrontOptions;
+  readonly #rpcs: ReadonlyMap<string | undefined, ReadRpc>;
+  #arrived: ReadCall[] = [];
+  /** Began in this turn, with a deadline. */
+  #begun: ReadCall[] = [];
+  #scheduled = false;
+
+  constructor(options: ReadFrontOptions) {
+    this.#options = options;
+    this.#rpcs = options.reads.paths;
+    this.maxRequestBytes = options.maxMessageBytes + PREFIX_BYTES;
+  }
+
+  /** Call before grpc-js is given the connection. */
+  attach(socket: Socket): void {
+    const connection = new ReadConnection(socket);
+    tapStreams(socket, (stream, headers, flags) => this.#take(connection, stream, headers, flags));
+  }
+
+  arrived(call: ReadCall): void {
+    this.#arrived.push(call);
+    this.#soon();
+  }
+
+  tooLong(call: ReadCall, bytes: number): void {
+    call.fail(tooLarge(bytes - PREFIX_BYTES, this.#options.maxMessageBytes));
+  }
+
+  #take(
+    connection: ReadConnection,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+  ): boolean {
+    const rpc = this.#rpcs.get(headers[":path"]);
+    if (rpc === undefined || (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0 || !isPlain(headers))
+      return false;
+    const timeout = timeoutOf(headers["grpc-timeout"]);
+    if (timeout === undefined) return false;
+    const call = new ReadCall(rpc, connection, stream, headers.authorization, timeout, this);
+    if (timeout !== Number.POSITIVE_INFINITY) {
+      this.#begun.push(call);
+      this.#soon();
+    }
+    return true;
+  }
+
+  #soon(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // After all that this turn has to read.
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#scheduled = false;
+    const [arrived, begun] = [this.#arrived, this.#begun];
+    this.#arrived = [];
+    this.#begun = [];
+    // Almost every request is here by now, and needs no timer.
+    for (const call of begun) if (call.request === undefined) call.watchDeadline(expire);
+    if (arrived.length > 0) this.#answer(arrived);
+  };
+
+  #answer(calls: readonly ReadCall[]): void {
+    const { gate, opened } = this.#options;
+    const head = orUndefined(() => opened.sync());
+    let answers: Answers | undefined;
+    for (const call of calls) {
+      const message = this.#messageOf(call);
+      if (message === undefined || call.isGone) continue;
+      let outcome: Outcome<Frame>;
+      try {
+        const entered = gate.enter(call, head);
+        if (entered instanceof Promise) {
+          void this.#answerLater(call, message, entered);
+          continue;
+        }
+        outcome = this.#read(call, message, entered);
+      } catch (thrown) {
+        this.#fail(call, thrown);
+        continue;
+      }
+      if (answers?.written !== outcome.written) {
+        if (answers !== undefined) this.#send(answers);
+        answers = { written: outcome.written, calls: [] };
+      }
+      answers.calls.push({ call, outcome });
+    }
+    if (answers !== undefined) this.#send(answers);
+  }
+
+  async #answerLater(call: ReadCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
+    try {
+      const outcome = this.#read(call, message, await entered);
+      this.#send({ written: outcome.written, calls: [{ call, outcome }] });
+    } catch (thrown) {
+      this.#fail(call, thrown);
+    }
+  }
+
+  #read(call: ReadCall, message: Uint8Array, known: Call): Outcome<Frame> {
+    return this.#options.reads.read(call.rpc as ReadRpc, message, known);
+  }
+
+  #send({ written, calls }: Answers): void {
+    written.then(
+      () => {
+        for (const { call, outcome } of calls) {
+          if ("error" in outcome) this.#fail(call, outcome.error);
+          else if (call.isLate) this.#fail(call, new SlotsError("DEADLINE_EXCEEDED", "the deadline passed"));
+          else {
+            this.#options.gate.ended(call, undefined);
+            call.answer(outcome.answer);
+          }
+        }
+      },
+      // What is not in the log does not leave (S4).
+      (unwritten: unknown) => {
+        for (const { call } of calls) this.#fail(call, unwritten);
+      },
+    );
+  }
+
+  #fail(call: ReadCall, thrown: unknown): void {
+    const error = toSlotsError(thrown);
+    this.#options.gate.ended(call, error);
+    call.fail(grpcStatus(error));
+  }
+
+  /** The one message of a request; without one the call is over. The words are grpc-js's: it is not of our errors. */
+  #messageOf(call: ReadCall): Uint8Array | undefined {
+    const { request = NOTHING } = call;
+    const length = request.length < PREFIX_BYTES ? undefined : request.readUInt32BE(1);
+    if (length !== undefined && length > this.#options.maxMessageBytes) {
+      call.fail(tooLarge(length, this.#options.maxMessageBytes));
+    } else if (length === undefined || PREFIX_BYTES + length > request.length) {
+      call.fail(protocolError(status.UNIMPLEMENTED, "the call ended without a whole request message"));
+    } else if (PREFIX_BYTES + length < request.length) {
+      call.fail(protocolError(status.UNIMPLEMENTED, "the call brought more than one request message"));
+    } else {
+      return request.subarray(PREFIX_BYTES);
+    }
+    return undefined;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** What every gRPC library sends; all else is left to grpc-js, two identities in one header among it. */
+function isPlain(headers: IncomingHttpHeaders): boolean {
+  const type = headers["content-type"];
+  const encoding = headers["grpc-encoding"];
+  return (
+    headers[":method"] === "POST" &&
+    (type === "application/grpc" || type === "application/grpc+proto") &&
+    (encoding === undefined || encoding === "identity") &&
+    headers.authorization?.includes(",") !== true
+  );
+}
+
+const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
+const UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+/** The longest that a timer can wait; a caller with more patience has no deadline here. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** Milliseconds; Infinity without a deadline, undefined for what is none. */
+function timeoutOf(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return Number.POSITIVE_INFINITY;
+  const [, amount, unit = ""] = (typeof header === "string" && TIMEOUT.exec(header)) || [];
+  const milliseconds = Number(amount) * (UNIT_MS[unit] ?? Number.NaN);
+  if (Number.isNaN(milliseconds)) return undefined;
+  return milliseconds > LONGEST_MS ? Number.POSITIVE_INFINITY : milliseconds;
+}
+
+function expire(call: ReadCall): void {
+  call.fail(protocolError(status.DEADLINE_EXCEEDED, "the deadline passed before the request had come"));
+}
+
+function tooLarge(bytes: number, max: number): GrpcStatus {
+  return protocolError(status.RESOURCE_EXHAUSTED, `Received message larger than max (${bytes} vs ${max})`);
+}
+
+function protocolError(code: status, details: string): GrpcStatus {
+  return { code, details, metadata: new Metadata() };
+}
+
+/** A store that can't be asked is told to each call by its own look. */
+function orUndefined<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
+}
