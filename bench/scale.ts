@@ -6,7 +6,7 @@ import { makeLargeStore } from "./large-store.ts";
 import { DEFAULTS, FEW, randomName, readsOfMany } from "./reads-of-many.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { startServer } from "./server.ts";
-import { spread } from "./statistics.ts";
+import { shown, spread } from "./statistics.ts";
 import { upkeep } from "./upkeep.ts";
 
 const SLOTS_EACH = 5;
@@ -35,7 +35,6 @@ export const scale: Scenario = {
 
 async function generate(dataDir: string, secrets: number): Promise<void> {
   const began = performance.now();
-  const shown = (count: number) => count.toLocaleString("en");
   console.log(`making a store of ${shown(secrets)} secrets with ${SLOTS_EACH} slots each …`);
   await makeLargeStore({ dataDir, secrets, slots: SLOTS_EACH });
   const seconds = (performance.now() - began) / 1000;
@@ -65,9 +64,9 @@ async function starts(plan: Plan, few: string, large: string, many: number): Pro
     took.killed.push(await firstAnswer(large, many, "stop"));
   }
   return [
-    { name: `start to first answer, ${FEW} secrets`, unit: "s", value: spread(took.few) },
+    { name: `start to first answer, ${shown(FEW)} secrets`, unit: "s", value: spread(took.few) },
     {
-      name: `start to first answer, ${many} secrets`,
+      name: `start to first answer, ${shown(many)} secrets`,
       unit: "s",
       value: spread(took.many),
       must: "<= 2",

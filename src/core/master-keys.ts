@@ -1,5 +1,6 @@
 import { SlotsError } from "../domain/errors.ts";
 import type { Revision } from "../domain/numbers.ts";
+import type { RewrapItem } from "../storage/records.ts";
 import type { Call } from "./call.ts";
 import { Change } from "./change.ts";
 import type { Core } from "./core.ts";
@@ -21,7 +22,10 @@ export interface RotationStep {
   readonly complete: boolean;
 }
 
+/** One flush each. */
 const REWRAPPED_A_BATCH = 256;
+/** In between, whoever waits gets its turn: rewrapping so many takes about a millisecond. */
+const REWRAPPED_A_TURN = 32;
 
 /** The master keys: which there are, the change from one to another, and the end of one. */
 export class KeyManager {
@@ -138,20 +142,20 @@ export class KeyManager {
     for (let after: string | undefined; ; ) {
       call.signal.throwIfAborted();
       const page = storage.listWrappedBy(keyId, after, REWRAPPED_A_BATCH);
-      const items = page.rows.flatMap((row) => {
+      const items: RewrapItem[] = [];
+      for (const [index, row] of page.rows.entries()) {
+        if (index % REWRAPPED_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
         const { name, slot, versionId } = row;
         try {
-          return [{ name, slot, versionId, ...keyring.rewrap({ storeId, name, slot, versionId }, row) }];
+          items.push({ name, slot, versionId, ...keyring.rewrap({ storeId, name, slot, versionId }, row) });
         } catch (error) {
           // A damaged record stays as it is and keeps its key from being retired; the others go on.
-          if (error instanceof SlotsError && error.code === "DATA_LOSS") return [];
-          throw error;
+          if (!(error instanceof SlotsError && error.code === "DATA_LOSS")) throw error;
         }
-      });
+      }
       yield await storage.rewrap(items);
       if (page.next === undefined) return;
       after = page.next;
-      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }
