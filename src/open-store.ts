@@ -18,6 +18,7 @@ import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
 import { flushDirectoryOf } from "./storage/sqlite/files.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
+import { removeRemains, restoreRemains } from "./storage/sqlite/remains.ts";
 import type { Pipe } from "./storage/sqlite/remote-channel.ts";
 import type { SqliteStorage } from "./storage/sqlite/sqlite-storage.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -47,6 +48,7 @@ export async function openSqliteStore(
   writer?: Pipe,
 ): Promise<OpenedStore<SqliteStorage>> {
   const dataDir = makeDataDir(settings);
+  refuseHalfRestored(dataDir);
   const keyring = new Keyring(await loadMasterKeys(providers(settings, dataDir, log)));
   const inspection = inspectStore(dataDir);
   if (inspection !== undefined) {
@@ -88,9 +90,21 @@ async function introduce<S extends Storage>(
 
 const PRUNE_EVERY_MS = 10 * 60 * 1000;
 
-/** Forgets old change records and requests from time to time. Returns how to stop. */
+/** Forgets old change records and requests from time to time, and what killed processes left. Returns how to stop. */
 export function pruneNowAndThen(storage: Storage, settings: Settings, log: Logger): () => void {
+  const tidy = () => {
+    if (settings.engine !== "sqlite") return;
+    try {
+      removeRemains(resolve(settings["data-dir"]), Date.now());
+    } catch (error) {
+      log.warn(
+        { cause: messageOf(error) },
+        "what a killed process left could not be removed; it is tried again",
+      );
+    }
+  };
   const prune = async () => {
+    tidy();
     const now = Date.now();
     try {
       await storage.prune(now - settings["change-retention-hours"] * 3_600_000, now);
@@ -98,6 +112,7 @@ export function pruneNowAndThen(storage: Storage, settings: Settings, log: Logge
       log.warn({ cause: messageOf(error) }, "old change records could not be pruned; it is tried again");
     }
   };
+  tidy();
   const timer = setInterval(() => void prune(), PRUNE_EVERY_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -110,6 +125,14 @@ export function endInDoubt(what: string, cause: unknown): never {
       "its disk and files, then start again\n",
   );
   process.exit(FAILED_FLUSH_EXIT_CODE);
+}
+
+/** A new store here would look like the one that was to be restored, with all of it lost. */
+function refuseHalfRestored(dataDir: string): void {
+  if (existsSync(join(dataDir, "store.db")) || restoreRemains(dataDir).length === 0) return;
+  throw new StartError(
+    `a restore into ${dataDir} is under way or was cut: run 'slots backup restore' again, which begins anew`,
+  );
 }
 
 function makeDataDir(settings: Settings): string {

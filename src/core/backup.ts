@@ -28,6 +28,8 @@ export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiec
     const { size } = await stat(file);
     const handle = await open(file, "r");
     try {
+      // Its name goes first: a kill must not leave a copy in which what is destroyed later is still to be found.
+      await rm(file, { force: true });
       let first = true;
       for (let at = 0; first || at < size; ) {
         call.signal.throwIfAborted();

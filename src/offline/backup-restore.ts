@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { SlotsError } from "../domain/errors.ts";
+import { restoreRemains } from "../storage/sqlite/remains.ts";
 import { restoreStoreFile } from "../storage/sqlite/restore.ts";
 import { type BackupReport, checkStore, type VerifyBackup } from "./backup-check.ts";
 import { extractDatabase } from "./backup-file.ts";
@@ -18,11 +20,17 @@ export interface RestoreReport extends BackupReport {
   readonly newEpoch: string;
 }
 
-/** Puts a backup into a directory after every record of it opened; the directory has the whole store or nothing. */
+/**
+ * Puts a backup into a directory after every record of it opened; the directory has the whole store or nothing. No
+ * server starts in it while this goes on, nor after it was cut, until it was run again.
+ */
 export async function restoreBackup(options: RestoreBackup): Promise<RestoreReport> {
   const { file, identityFile, allowDamaged = false, onProgress = () => () => {} } = options;
   const dataDir = resolve(options.dataDir);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  if (!existsSync(join(dataDir, "store.db"))) {
+    for (const path of restoreRemains(dataDir)) await rm(path, { recursive: true, force: true });
+  }
   const scratch = await mkdtemp(join(dataDir, ".restore-"));
   try {
     const database = join(scratch, "backup.db");
