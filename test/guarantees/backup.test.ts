@@ -1,13 +1,13 @@
-import { spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { NODE, ServerProcess, SLOTS } from "../support/server-process.ts";
+import { ServerProcess } from "../support/server-process.ts";
 import { Wire } from "../support/wire.ts";
 import { failWith } from "./support/failures.ts";
 import { type Contents, shown } from "./support/ledger.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
+import { slotsJson } from "./support/slots-command.ts";
 import { readContents, Writer } from "./support/writer.ts";
 
 const BACKUPS = countOf("SLOTS_TEST_BACKUPS", 3);
@@ -18,28 +18,6 @@ const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
-
-/** What the command prints as JSON. */
-async function slots(
-  args: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<Record<string, unknown>> {
-  const child = spawn(NODE, [SLOTS, ...args, "--output", "json"], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk) => {
-    output += chunk;
-  });
-  child.stderr.on("data", (chunk) => {
-    errors += chunk;
-  });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  if (code !== 0) throw new Error(`slots ${args.join(" ")} ended with ${code}: ${errors}`);
-  return JSON.parse(output);
-}
 
 test(`${BACKUPS} backups under load restore to what the store held at their revision, as a new epoch (D6)`, async () => {
   const seed = seedOf("backups");
@@ -76,7 +54,7 @@ test(`${BACKUPS} backups under load restore to what the store held at their revi
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     const file = join(work, `${index}.backup`);
-    await slots(["backup", "create", "-o", file], env);
+    await slotsJson(["backup", "create", "-o", file], env);
     files.push(file);
   }
   stop.abort();
@@ -89,7 +67,7 @@ test(`${BACKUPS} backups under load restore to what the store held at their revi
     const dataDir = `${file}.restored`;
     mkdirSync(dataDir, { mode: 0o700 });
     copyFileSync(join(server.dataDir, "master.key"), join(dataDir, "master.key"));
-    const report = await slots(["backup", "restore", file, "--data-dir", dataDir], {});
+    const report = await slotsJson(["backup", "restore", file, "--data-dir", dataDir]);
     const revision = BigInt(report.revision as string);
     const restored = await ServerProcess.start({ dataDir });
     const there = new Wire(restored.address, server.adminToken);

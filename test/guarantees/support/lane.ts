@@ -92,9 +92,19 @@ export class Lane {
 
   /** The way to a server that runs. */
   get wire(): Wire {
+    return this.#running.wire;
+  }
+
+  /** What a command needs to call a server that runs. */
+  get clientEnv(): Readonly<Record<string, string>> {
+    const { address, adminToken } = this.#running.server;
+    return { SLOTS_ADDRESS: address, SLOTS_TOKEN: adminToken };
+  }
+
+  get #running(): Member {
     const member = this.#members.find((each) => each !== undefined);
     if (member === undefined) throw new Error("no server runs");
-    return member.wire;
+    return member;
   }
 
   /** Starts what does not run, checks what must hold, and puts everything under load. */

@@ -37,7 +37,7 @@ export interface CountedCall {
 }
 
 /** What `counting` wrote down of calls on files that have the same name in each run. */
-export function countedCalls(log: string, folder: string): readonly CountedCall[] {
+export function countedCalls(log: string, folder: string): CountedCall[] {
   const byThread = new Map<string, number>();
   for (const line of readFileSync(log, "utf8").split("\n")) {
     const [, thread, call, rest = ""] = /^(\d+) +(\w+)\((.*)/.exec(line) ?? [];

@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { registerHooks } from "node:module";
+import { editSources } from "../../support/edited-sources.ts";
 import { BUGS } from "./bugs.ts";
 
 /**
@@ -11,24 +10,4 @@ const name = process.env.SLOTS_TEST_BUG;
 const bug = BUGS.find((each) => each.name === name);
 if (bug === undefined) throw new Error(`SLOTS_TEST_BUG: there is no bug '${name}'`);
 
-const source = new URL("../../../../src/", import.meta.url);
-const patched = new Map<string, string>();
-for (const { file, find, replace } of bug.edits) {
-  const url = new URL(file, source);
-  const text = patched.get(url.href) ?? readFileSync(url, "utf8");
-  const [before, after, ...more] = text.split(find);
-  if (before === undefined || after === undefined || more.length > 0) {
-    throw new Error(
-      `bug '${name}': its text stands ${text.split(find).length - 1} times in ${file}, not once`,
-    );
-  }
-  patched.set(url.href, before + replace + after);
-}
-
-registerHooks({
-  load(url, context, next) {
-    const loaded = next(url, context);
-    const text = patched.get(url);
-    return text === undefined ? loaded : { ...loaded, source: text };
-  },
-});
+editSources(bug.name, bug.edits);
