@@ -501,6 +501,7 @@ class Run {
   }
 
   async #caughtUp(quietMs: number): Promise<void> {
+    const since = machineMs();
     for (;;) {
       this.#news = Promise.withResolvers();
       for (const index of this.#watchers.keys()) await this.#bringBack(index);
@@ -513,7 +514,7 @@ class Run {
         const stream = streams.find((each) => each.watch.stream === watch.stream);
         return stream === undefined || behind(history, stream, Number.MAX_SAFE_INTEGER) !== undefined;
       });
-      if ((!late && ending.length === 0) || (await this.#isPast(quietMs))) {
+      if ((!late && ending.length === 0) || (await this.#isPast(since))) {
         const [at, ms] = [this.recorder.tick(), machineMs()];
         const numbers = reading.map(({ watch }) => watch.stream);
         this.recorder.add({ type: "settled", at, ms, quietMs, open: numbers });
@@ -523,17 +524,12 @@ class Run {
     }
   }
 
-  /** Whether the wait from `quietMs` on is over, by as much time as the machine gave. */
-  async #isPast(quietMs: number): Promise<boolean> {
-    if (machineMs() < quietMs + this.#settleMs) return false;
-    const late = await this.#world.machine.late(quietMs);
+  /** Whether the wait since then is over, by as much time as the machine gave. */
+  async #isPast(since: number): Promise<boolean> {
+    if (machineMs() < since + this.#settleMs) return false;
+    const late = (await this.#world.machine.late(since)).map((each) => ({ type: "late" as const, ...each }));
     const now = machineMs();
-    const lost = lateness(
-      late.map((each) => ({ type: "late" as const, ...each })),
-      quietMs,
-      now,
-    );
-    return now > quietMs + this.#settleMs + lost;
+    return now > since + this.#settleMs + lateness(late, since, now);
   }
 
   /** For the validators of what is promised within a time. */
