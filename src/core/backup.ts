@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, rm, stat } from "node:fs/promises";
+import { open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Revision } from "../domain/numbers.ts";
 import type { Call } from "./call.ts";
@@ -15,6 +15,9 @@ export interface BackupPiece {
 }
 
 const PIECE_BYTES = 256 * 1024;
+const SCRATCH_NAME = /^backup-[0-9a-f]{16}\.tmp$/;
+/** A copy that is being written changes all the time; one that is being sent is open, and outlives its name. */
+const LEFT_BEHIND_MS = 3_600_000;
 
 /** A consistent copy of the store, sealed as it is, while reads and writes go on (D6). Needs `admin`. */
 export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiece, void, void> {
@@ -22,6 +25,7 @@ export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiec
     core.authorizer.require(core.opened.sync(), call);
     await core.audit.listed(call);
   });
+  await removeLeftovers(core.scratchDirectory);
   const file = join(core.scratchDirectory, `backup-${randomBytes(8).toString("hex")}.tmp`);
   try {
     const { revision, epoch } = await core.storage.backupTo(file);
@@ -44,5 +48,16 @@ export async function* backup(core: Core, call: Call): AsyncGenerator<BackupPiec
     }
   } finally {
     await rm(file, { force: true });
+  }
+}
+
+/** Whoever was killed while it took a backup left a copy behind, as large as the store. */
+async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!SCRATCH_NAME.test(name)) continue;
+    const file = join(directory, name);
+    const written = await stat(file).catch(() => undefined);
+    if (written === undefined || Date.now() - written.mtimeMs < LEFT_BEHIND_MS) continue;
+    for (const end of ["", "-journal"]) await rm(file + end, { force: true });
   }
 }
