@@ -71,6 +71,11 @@ export function rangeRequest(key: string, serializable: boolean): Buffer {
   return Buffer.concat([field(1, Buffer.from(key)), Buffer.from(serializable ? [7 << 3, 1] : [])]);
 }
 
+/** etcdserverpb.WatchRequest that begins a watch of one key. */
+export function watchRequest(key: string): Buffer {
+  return field(1, field(1, Buffer.from(key)));
+}
+
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {

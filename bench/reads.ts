@@ -69,12 +69,14 @@ export const reads: Scenario = {
         unit: "",
         value: ratio(rates.get, rates.empty),
         must: ">= 0.75",
+        aim: ">= 0.9",
       },
       {
         name: "GetEffectiveAt : handler that does nothing",
         unit: "",
         value: ratio(rates.at, rates.empty),
         must: ">= 0.70",
+        aim: ">= 0.85",
       },
     ];
   },

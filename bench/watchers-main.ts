@@ -40,7 +40,8 @@ for (let connection = 0; connection < options.connections; connection++) {
       stream.once("close", () => {
         throw new Error(`a watch ended with ${stream.sentTrailers?.["grpc-status"] ?? stream.rstCode}`);
       });
-      stream.end(frame);
+      if (options.bothWays) stream.write(frame);
+      else stream.end(frame);
     }
   });
 }

@@ -13,6 +13,8 @@ export interface WatchersOptions {
   readonly streams: number;
   /** Smaller messages are not counted, bytes. */
   readonly least: number;
+  /** Leaves the client's side open: etcd takes its end for the watch's. */
+  readonly bothWays?: boolean;
 }
 
 /** Many open streams in a process of their own. */
