@@ -1,4 +1,4 @@
-import type { AuditCaller, AuditLog, CallRecord } from "../audit/audit-log.ts";
+import type { AuditCaller, AuditLog, CallRecord, DeliveryRecord } from "../audit/audit-log.ts";
 import { type ErrorCode, SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import type { Revision, SlotNumber } from "../domain/numbers.ts";
@@ -11,7 +11,7 @@ import type { Subject } from "./recorded.ts";
 
 const REPAY_MS = 1000;
 
-interface Delivery {
+interface Delivery extends Omit<DeliveryRecord, "kind"> {
   readonly streams: AuditCaller[];
   readonly written: Promise<void>;
 }
@@ -20,6 +20,8 @@ interface Delivery {
 export class Auditor {
   readonly #log: AuditLog;
   readonly #deliveries = new Map<string, Delivery>();
+  /** The one that was added to last: of a fan-out, all streams come one after the other. */
+  #latest: Delivery | undefined;
   /** Where the store stood when each change began that is not in the log yet. */
   readonly #open = new Set<{ readonly since: Revision }>();
   readonly #storage: Pick<Storage, "head" | "changeAt">;
@@ -122,19 +124,35 @@ export class Auditor {
     slot: SlotNumber | undefined,
     revision: Revision,
   ): Promise<void> {
-    const key = `${call.rpc} ${event} ${secret} ${slot} ${revision}`;
-    let delivery = this.#deliveries.get(key);
-    if (delivery === undefined) {
-      const streams: AuditCaller[] = [];
-      const written = Promise.resolve().then(() => {
-        this.#deliveries.delete(key);
-        return this.#log.append({ kind: "delivery", rpc: call.rpc, event, secret, slot, revision, streams });
-      });
-      delivery = { streams, written };
-      this.#deliveries.set(key, delivery);
+    const { rpc } = call;
+    let delivery = this.#latest;
+    if (
+      delivery?.secret !== secret ||
+      delivery.revision !== revision ||
+      delivery.slot !== slot ||
+      delivery.event !== event ||
+      delivery.rpc !== rpc
+    ) {
+      delivery = this.#deliveryOf({ rpc, event, secret, slot, revision });
+      this.#latest = delivery;
     }
     delivery.streams.push(callerOf(call));
     return delivery.written;
+  }
+
+  #deliveryOf(what: Omit<DeliveryRecord, "kind" | "streams">): Delivery {
+    const key = `${what.rpc} ${what.event} ${what.secret} ${what.slot} ${what.revision}`;
+    const known = this.#deliveries.get(key);
+    if (known !== undefined) return known;
+    const streams: AuditCaller[] = [];
+    const written = Promise.resolve().then(() => {
+      this.#deliveries.delete(key);
+      this.#latest = undefined;
+      return this.#log.append({ kind: "delivery", ...what, streams });
+    });
+    const delivery = { ...what, streams, written };
+    this.#deliveries.set(key, delivery);
+    return delivery;
   }
 
   #append(call: Call, fields: Omit<CallRecord, "kind" | "caller" | "rpc">): Promise<void> {

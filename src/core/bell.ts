@@ -1,58 +1,94 @@
+import type { Head } from "../storage/records.ts";
+import type { Alarm, Alarms } from "./alarms.ts";
+import type { Call } from "./call.ts";
 import type { ChangedNames } from "./opened-secrets.ts";
 
-/** How many waiters are woken in one turn of the event loop, so that a large fan-out does not hold up other calls. */
+/** How many streams are woken in one turn of the event loop, so that a large fan-out does not hold up other calls. */
 const WOKEN_A_TURN = 64;
 
-/** One stream's ear for the names it follows. */
-export class Subscription {
-  readonly names: readonly string[];
-  readonly #close: (subscription: Subscription) => void;
-  #rung = true;
-  #wake: (() => void) | undefined;
-  /** What rang since the last `arm`; "all" when it may be anything. */
-  #changed: Set<string> | "all" = "all";
+const NOTHING: ReadonlySet<string> = new Set();
 
-  constructor(names: readonly string[], close: (subscription: Subscription) => void) {
+/** Where the store stood at a read that began after the subscription was armed; undefined: arm, then ask it. */
+type ArmedHead = Head | undefined;
+
+/** One stream's ear for the names it follows. */
+export class Subscription implements Alarm {
+  at = Number.POSITIVE_INFINITY;
+  tick: number | undefined;
+  readonly names: readonly string[];
+  readonly #bell: Bell;
+  readonly #call: Pick<Call, "peer" | "signal">;
+  #rung = true;
+  #wake: ((head: ArmedHead) => void) | undefined;
+  /** What rang since the last `arm`; "all" when it may be anything. */
+  #changed: Set<string> | "all" | undefined = "all";
+  /** Whether its turn to be woken is to come. */
+  queued = false;
+
+  constructor(bell: Bell, names: readonly string[], call: Pick<Call, "peer" | "signal">) {
+    this.#bell = bell;
     this.names = names;
-    this.#close = close;
+    this.#call = call;
+    call.signal.addEventListener("abort", () => this.wake(undefined), { once: true });
+  }
+
+  /** Streams of one connection are woken together: what they are sent leaves in one piece. */
+  get connection(): string {
+    return this.#call.peer;
+  }
+
+  get waiting(): boolean {
+    return this.#wake !== undefined;
   }
 
   /** Call before reading: whatever is committed from here on ends the next `wait` at once. Tells what rang before. */
   arm(): ReadonlySet<string> | "all" {
-    const changed = this.#changed;
+    const changed = this.#changed ?? NOTHING;
     this.#rung = false;
-    this.#changed = new Set();
+    this.#changed = undefined;
     return changed;
   }
 
-  /** Waits for a ring, at most `ms` milliseconds, and no longer than until the abort. */
-  wait(ms: number, signal: AbortSignal): Promise<void> {
-    if (this.#rung || signal.aborted) return Promise.resolve();
+  /**
+   * Waits for a ring, about `ms` milliseconds at most, and no longer than until the abort. Who is woken together
+   * shares one look at the store.
+   */
+  wait(ms: number): Promise<ArmedHead> {
+    if (this.#rung || this.#call.signal.aborted) return Promise.resolve(undefined);
+    this.#bell.alarms.set(this, ms);
     return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", end);
-        this.#wake = undefined;
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      signal.addEventListener("abort", end, { once: true });
-      this.#wake = end;
+      this.#wake = resolve;
     });
+  }
+
+  due(): void {
+    this.#bell.rouse(this);
   }
 
   ring(name: string | "all"): void {
     this.#rung = true;
-    if (name === "all") this.#changed = "all";
-    else if (this.#changed !== "all") this.#changed.add(name);
+    if (name === "all" || this.names.length === 1) this.#changed = "all";
+    else if (this.#changed !== "all") {
+      this.#changed ??= new Set();
+      this.#changed.add(name);
+    }
   }
 
-  wake(): void {
-    this.#wake?.();
+  /** As `arm`, when it is about to be woken: what rang remains to be told of. */
+  rearm(): void {
+    if (this.waiting) this.#rung = false;
+  }
+
+  wake(head: ArmedHead): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    this.at = Number.POSITIVE_INFINITY;
+    wake?.(head);
   }
 
   close(): void {
-    this.#close(this);
+    this.#bell.alarms.remove(this);
+    this.#bell.remove(this);
   }
 }
 
@@ -61,13 +97,22 @@ export class Subscription {
  * so now, which is why a ring too many does no harm and none is lost between a read and a wait.
  */
 export class Bell {
+  readonly alarms: Alarms;
+  readonly #sync: () => Head;
   readonly #byName = new Map<string, Set<Subscription>>();
   readonly #all = new Set<Subscription>();
-  #toWake = new Set<Subscription>();
+  /** By connection. */
+  readonly #toWake = new Map<string, Subscription[]>();
   #waking = false;
 
-  subscribe(names: readonly string[]): Subscription {
-    const subscription = new Subscription(names, (closed) => this.#remove(closed));
+  /** `sync`: where the store stands now. */
+  constructor(alarms: Alarms, sync: () => Head) {
+    this.alarms = alarms;
+    this.#sync = sync;
+  }
+
+  subscribe(names: readonly string[], call: Pick<Call, "peer" | "signal">): Subscription {
+    const subscription = new Subscription(this, names, call);
     this.#all.add(subscription);
     for (const name of names) {
       let listeners = this.#byName.get(name);
@@ -82,43 +127,74 @@ export class Bell {
 
   ring(names: ChangedNames): void {
     if (names === "all") {
-      for (const subscription of this.#all) this.#rouse(subscription, "all");
+      for (const subscription of this.#all) this.#ring(subscription, "all");
     } else {
       for (const name of names) {
-        for (const subscription of this.#byName.get(name) ?? []) this.#rouse(subscription, name);
+        for (const subscription of this.#byName.get(name) ?? []) this.#ring(subscription, name);
       }
     }
-    if (!this.#waking && this.#toWake.size > 0) this.#wakeSome();
   }
 
   get size(): number {
     return this.#all.size;
   }
 
-  #rouse(subscription: Subscription, name: string | "all"): void {
-    subscription.ring(name);
-    this.#toWake.add(subscription);
+  /** Wakes the subscription in its turn, if it waits. */
+  rouse(subscription: Subscription): void {
+    if (!subscription.waiting || subscription.queued) return;
+    subscription.queued = true;
+    const { connection } = subscription;
+    const others = this.#toWake.get(connection);
+    if (others === undefined) this.#toWake.set(connection, [subscription]);
+    else others.push(subscription);
+    if (this.#waking) return;
+    this.#waking = true;
+    setImmediate(() => this.#wakeSome());
   }
 
-  #wakeSome(): void {
-    let woken = 0;
-    for (const subscription of this.#toWake) {
-      this.#toWake.delete(subscription);
-      subscription.wake();
-      woken += 1;
-      if (woken === WOKEN_A_TURN) break;
-    }
-    this.#waking = this.#toWake.size > 0;
-    if (this.#waking) setImmediate(() => this.#wakeSome());
-  }
-
-  #remove(subscription: Subscription): void {
+  remove(subscription: Subscription): void {
     this.#all.delete(subscription);
-    this.#toWake.delete(subscription);
     for (const name of subscription.names) {
       const listeners = this.#byName.get(name);
       listeners?.delete(subscription);
       if (listeners?.size === 0) this.#byName.delete(name);
+    }
+  }
+
+  #ring(subscription: Subscription, name: string | "all"): void {
+    subscription.ring(name);
+    this.rouse(subscription);
+  }
+
+  #wakeSome(): void {
+    const woken = this.#nextToWake();
+    for (const subscription of woken) {
+      subscription.queued = false;
+      subscription.rearm();
+    }
+    const head = this.#look();
+    for (const subscription of woken) subscription.wake(head);
+    this.#waking = this.#toWake.size > 0;
+    if (this.#waking) setImmediate(() => this.#wakeSome());
+  }
+
+  #nextToWake(): readonly Subscription[] {
+    const woken: Subscription[] = [];
+    for (const [connection, subscriptions] of this.#toWake) {
+      const room = WOKEN_A_TURN - woken.length;
+      if (room === 0) break;
+      woken.push(...subscriptions.splice(-room));
+      if (subscriptions.length === 0) this.#toWake.delete(connection);
+    }
+    return woken;
+  }
+
+  /** What can't be read is told to each stream by its own look. */
+  #look(): Head | undefined {
+    try {
+      return this.#sync();
+    } catch {
+      return undefined;
     }
   }
 }

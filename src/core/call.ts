@@ -14,6 +14,12 @@ export interface Call {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Hands a message to a stream. Resolves once it may have the next one, or the call was aborted; never rejects, and
+ * drops what comes after the abort.
+ */
+export type Send<M> = (message: M) => Promise<void>;
+
 /** A principal, and what proves that it still is one. */
 export interface Identity {
   readonly principal: Principal;

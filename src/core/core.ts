@@ -3,6 +3,7 @@ import type { Keyring } from "../crypto/keyring.ts";
 import type { RequestDigester } from "../crypto/request-digest.ts";
 import type { Revision } from "../domain/numbers.ts";
 import type { Storage } from "../storage/storage.ts";
+import { Alarms } from "./alarms.ts";
 import type { Auditor } from "./auditor.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { Authorizer } from "./authorizer.ts";
@@ -12,6 +13,7 @@ import type { Limits } from "./limits.ts";
 import type { OpenedSecrets } from "./opened-secrets.ts";
 import { Serial } from "./serial.ts";
 import { Session } from "./session.ts";
+import { StateEvents } from "./state-events.ts";
 
 export interface CoreOptions {
   readonly storage: Storage;
@@ -52,7 +54,10 @@ export class Core {
   readonly steadyNow: () => number;
   readonly progressMs: number;
   readonly version: string;
-  readonly bell = new Bell();
+  /** For everything that waits with a limit. */
+  readonly alarms = new Alarms();
+  readonly bell: Bell;
+  readonly events: StateEvents;
   /** For operations that would only make each other try again side by side. */
   readonly turns = new Serial();
   readonly #stopListening: () => void;
@@ -72,6 +77,8 @@ export class Core {
     this.steadyNow = options.steadyNow;
     this.progressMs = options.progressMs;
     this.version = options.version;
+    this.bell = new Bell(this.alarms, () => this.opened.sync());
+    this.events = new StateEvents(this.opened);
     this.opened.onChanged((names) => this.bell.ring(names));
     this.#stopListening = this.storage.onCommit(() => this.opened.sync());
   }

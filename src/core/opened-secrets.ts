@@ -103,7 +103,10 @@ export class OpenedSecrets {
   }
 
   /** The state at `head`, which `sync` gave in this call, or at a later one. */
-  current(name: SecretName, head = this.sync()): { readonly head: Head; readonly state: SecretState } {
+  current(name: SecretName, known = this.sync()): { readonly head: Head; readonly state: SecretState } {
+    // Somebody may have looked since, and then what is kept is of a later moment than that head.
+    const isOld = known.revision !== this.#applied || known.epoch !== this.#epoch;
+    const head = isOld ? this.sync() : known;
     const entry = this.#touch(name);
     if (entry?.state !== undefined) return { head, state: entry.state };
     const read = this.#storage.readCurrent(name);

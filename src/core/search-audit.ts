@@ -21,7 +21,7 @@ export async function* searchAudit(
   const session = core.sessionOf(call);
   const over = new AbortController();
   const signal = AbortSignal.any([call.signal, over.signal]);
-  void endWithRights(core, session, over, signal);
+  void endWithRights(core, { peer: call.peer, signal }, session, over);
   try {
     for await (const record of core.auditLog.search({ ...filter, signal })) {
       session.require(core.opened.sync());
@@ -45,16 +45,16 @@ export async function* searchAudit(
 /** Ends a search that follows a quiet log when the caller's rights end (W12). */
 async function endWithRights(
   core: Core,
+  call: Pick<Call, "peer" | "signal">,
   session: Session,
   over: AbortController,
-  signal: AbortSignal,
 ): Promise<void> {
-  const rights = core.bell.subscribe([]);
+  const rights = core.bell.subscribe([], call);
   try {
-    while (!signal.aborted) {
+    while (!call.signal.aborted) {
       rights.arm();
       session.require(core.opened.sync());
-      await rights.wait(session.atMost(LONGEST_WAIT_MS, core.now()), signal);
+      await rights.wait(session.atMost(LONGEST_WAIT_MS, core.now()));
     }
   } catch (error) {
     over.abort(error);

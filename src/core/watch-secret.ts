@@ -1,13 +1,13 @@
 import type { SecretName } from "../domain/names.ts";
-import { NO_REVISION, type Revision } from "../domain/numbers.ts";
+import type { Revision } from "../domain/numbers.ts";
 import type { Head } from "../storage/records.ts";
-import type { Call } from "./call.ts";
+import type { Call, Send } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
 import type { SecretState } from "./opened-secrets.ts";
 import { recordRefusal, type Subject } from "./recorded.ts";
 import { canResume } from "./resume.ts";
-import { decodeResumeToken, encodeResumeToken, type ResumePoint } from "./resume-token.ts";
+import { decodeResumeToken } from "./resume-token.ts";
 import type { WatchSecretEvent } from "./watch-events.ts";
 
 export interface WatchSecretRequest {
@@ -23,19 +23,22 @@ export interface WatchSecretRequest {
  * commit is news (W3, W4). The subscription is armed before each read, so a commit in between ends the next wait
  * at once (W2, W6).
  */
-export async function* watchSecret(
+export async function watchSecret(
   core: Core,
   call: Call,
   request: WatchSecretRequest,
-): AsyncGenerator<WatchSecretEvent, void, void> {
+  send: Send<WatchSecretEvent>,
+): Promise<void> {
   const { name } = request;
+  const { signal } = call;
   const session = core.sessionOf(call);
-  const bound = { rpc: "WatchSecret", subject: name } as const;
-  const resume = request.resumeToken === "" ? undefined : decodeResumeToken(request.resumeToken, bound);
-  const tokenAt = (epoch: string, told: Revision): string =>
-    encodeResumeToken({ ...bound, epoch, told, commitId: core.commitIdAt(told), names: [] });
+  const resume =
+    request.resumeToken === ""
+      ? undefined
+      : decodeResumeToken(request.resumeToken, { rpc: "WatchSecret", subject: name });
+  const { events } = core;
 
-  const subscription = core.bell.subscribe([name]);
+  const subscription = core.bell.subscribe([name], call);
   let about: Subject = { name };
   try {
     // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
@@ -44,11 +47,13 @@ export async function* watchSecret(
     let first = true;
     let wasReset = false;
     let lastSent = 0;
-    while (!call.signal.aborted) {
-      subscription.arm();
-      const { head, state } = core.opened.current(name);
+    /** Where the store stood when the bell woke this stream: it was armed before that look. */
+    let woken: Head | undefined;
+    while (!signal.aborted) {
+      if (woken === undefined) subscription.arm();
+      const { head, state } = core.opened.current(name, woken);
+      woken = undefined;
       session.require(head, name);
-      const { epoch } = head;
 
       if (first) {
         first = false;
@@ -56,9 +61,7 @@ export async function* watchSecret(
           if (canResume(core, head, resume)) told = resume.told;
           else {
             wasReset = true;
-            const nothing: ResumePoint = { ...bound, epoch, told: "nothing", commitId: NO_COMMIT, names: [] };
-            const resumeToken = encodeResumeToken(nothing);
-            yield { epoch, revision: head.revision, resumeToken, event: { kind: "history-reset" } };
+            await send(events.historyReset(head, name));
             continue;
           }
         } else if (!request.allowMissing && state.slot === undefined) {
@@ -66,31 +69,29 @@ export async function* watchSecret(
         }
       }
 
-      const now = core.steadyNow();
       if (told === "nothing" || state.revision > told) {
         if (told !== "nothing" && isReborn(state, told)) {
           // Whoever knew the secret that was deleted is told that it ended, before it is told of the new one.
-          const revision = state.deletedRevision;
-          const resumeToken = tokenAt(epoch, revision);
-          told = revision;
-          await core.audit.delivered(call, "absent", name, undefined, revision);
-          yield { epoch, revision, resumeToken, event: { kind: "absent", reason: "not-existing" } };
+          told = state.deletedRevision;
+          await core.audit.delivered(call, "absent", name, undefined, told);
+          await send(events.absent(head, name, told, told));
           continue;
         }
-        about = state.slot === undefined ? { name } : { name, slot: state.slot.slot };
-        const event = await stateEvent(core, call, head, state, wasReset && told === "nothing");
+        const slot = state.slot?.slot;
+        about = slot === undefined ? { name } : { name, slot };
+        const event = events.state(head, state, wasReset && told === "nothing");
+        await recordDelivery(core, call, name, event);
         told = head.revision;
-        lastSent = now;
-        yield { ...event, resumeToken: tokenAt(epoch, told) };
-      } else if (lastSent === 0 || now - lastSent >= core.progressMs) {
+        lastSent = core.steadyNow();
+        await send(event);
+      } else if (lastSent === 0 || core.steadyNow() - lastSent >= core.progressMs) {
         // The first answer to a resumed watch with no news, and a sign of life on an idle one (W7, W8).
         told = head.revision;
-        lastSent = now;
-        const resumeToken = tokenAt(epoch, told);
-        yield { epoch, revision: told, resumeToken, event: { kind: "progress" } };
-      } else {
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
+        lastSent = core.steadyNow();
+        await send(events.progress(head, state));
       }
+      const progressIn = lastSent + core.progressMs - core.steadyNow();
+      woken = await subscription.wait(session.atMost(progressIn, core.now()));
     }
   } catch (error) {
     await recordRefusal(core, call, error, about);
@@ -100,40 +101,21 @@ export async function* watchSecret(
   }
 }
 
-const NO_COMMIT = new Uint8Array(16);
-
 function isReborn(state: SecretState, told: Revision): boolean {
   return state.secret !== undefined && state.deletedRevision > told && state.secret.bornRevision > told;
 }
 
-async function stateEvent(
+async function recordDelivery(
   core: Core,
   call: Call,
-  head: Head,
-  state: SecretState,
-  afterReset: boolean,
-): Promise<Omit<WatchSecretEvent, "resumeToken">> {
-  const { name, secret, slot } = state;
-  const { epoch } = head;
-  if (slot === undefined) {
-    // After a reset the deletion itself may be forgotten; the end of what is forgotten is then the newest
-    // revision that can be said of it, and never one that an older answer of ours was above (W3).
-    const forgotten = afterReset && secret === undefined && state.revision === NO_REVISION;
-    const revision = forgotten ? state.floor : state.revision;
-    await core.audit.delivered(call, "absent", name, undefined, revision);
-    return {
-      epoch,
-      revision,
-      event: { kind: "absent", reason: secret === undefined ? "not-existing" : "no-enabled-slot" },
-    };
-  }
-  // When it does not open, never a fall-back to a lower slot: the stream ends, and says which slot is damaged.
-  const value = core.opened.open(name, slot);
-  value.hold();
+  name: SecretName,
+  { revision, event }: WatchSecretEvent,
+): Promise<void> {
+  if (event.kind !== "current") return core.audit.delivered(call, "absent", name, undefined, revision);
+  event.value.hold();
   try {
-    await core.audit.delivered(call, "current", name, slot.slot, state.revision);
+    await core.audit.delivered(call, "current", name, event.slot.slot, revision);
   } finally {
-    value.release();
+    event.value.release();
   }
-  return { epoch, revision: state.revision, event: { kind: "current", name, slot, value } };
 }

@@ -1,6 +1,6 @@
 import type { SecretName } from "../domain/names.ts";
 import type { Head } from "../storage/records.ts";
-import type { Call } from "./call.ts";
+import type { Call, Send } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
 import { recordRefusal } from "./recorded.ts";
@@ -24,11 +24,12 @@ export interface WatchSlotsRequest {
  * applies at `synced` is the state of all its names at that one revision of the store, however many pieces it
  * was read in (W5).
  */
-export async function* watchSlots(
+export async function watchSlots(
   core: Core,
   call: Call,
   request: WatchSlotsRequest,
-): AsyncGenerator<WatchSlotsEvent, void, void> {
+  send: Send<WatchSlotsEvent>,
+): Promise<void> {
   const { names, view } = request;
   const session = core.sessionOf(call);
   const bound = { rpc: "WatchSlots", subject: view } as const;
@@ -43,7 +44,7 @@ export async function* watchSlots(
       names: digests,
     });
 
-  const subscription = core.bell.subscribe(names);
+  const subscription = core.bell.subscribe(names, call);
   /** The name whose turn it is, for the record of a refusal. */
   let about: SecretName | undefined;
   const requireAll = (head: Head) => {
@@ -71,7 +72,7 @@ export async function* watchSlots(
       });
     } else {
       changes.afterReset = true;
-      yield { epoch: opening.epoch, revision: opening.revision, event: { kind: "history-reset" } };
+      await send({ epoch: opening.epoch, revision: opening.revision, event: { kind: "history-reset" } });
     }
 
     let unsynced = false;
@@ -87,10 +88,10 @@ export async function* watchSlots(
           const from = told.get(name) ?? "nothing";
           for await (const event of changes.since(name, from)) {
             unsynced = true;
-            yield event;
+            await send(event);
+            if (call.signal.aborted) return;
           }
           told.set(name, changes.toldUpTo);
-          if (call.signal.aborted) return;
         }
         continue;
       }
@@ -103,9 +104,9 @@ export async function* watchSlots(
         unsynced = false;
         lastSent = now;
         changes.afterReset = false;
-        yield { epoch, revision, resumeToken: tokenAt(head), event: { kind } };
+        await send({ epoch, revision, resumeToken: tokenAt(head), event: { kind } });
       } else {
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()));
       }
     }
   } catch (error) {

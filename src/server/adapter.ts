@@ -15,13 +15,15 @@ import type {
   sendUnaryData,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import type { Call } from "../core/call.ts";
+import type { Alarms } from "../core/alarms.ts";
+import type { Call, Send } from "../core/call.ts";
 import type { Rpc } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
+import { MessageWriter } from "./message-writer.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import { type ArrivedCall, ServerCall } from "./server-call.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
-import { writeMessage } from "./write-message.ts";
 
 /** A message that was encoded once for many; its bytes are shared and must not be written to. */
 export type Encoded = Uint8Array;
@@ -33,7 +35,8 @@ type UnaryHandler<I extends DescMessage, O extends DescMessage> = (
 type StreamHandler<I extends DescMessage, O extends DescMessage> = (
   request: MessageShape<I>,
   call: Call,
-) => AsyncIterable<MessageInitShape<O> | Encoded>;
+  send: Send<MessageInitShape<O> | Encoded>,
+) => Promise<void>;
 
 /** One handler for each RPC of a service; an RPC without one, or without a required action, does not compile. */
 export type Handlers<S extends DescService> = {
@@ -56,8 +59,8 @@ export interface Gate {
   enter(call: ArrivedCall, head?: Head): Promise<Call> | Call;
   /** Told of each call that ended, with what it failed with; never of a value. */
   ended(call: ArrivedCall, error: SlotsError | undefined): void;
-  /** A stream ends with this when it is aborted; undefined when the caller went away. */
-  readonly stopping: AbortSignal;
+  readonly streams: OpenStreams;
+  readonly alarms: Alarms;
   /** How long one write may stay unflushed, milliseconds (W13). */
   readonly slowConsumerMs: number;
 }
@@ -142,17 +145,12 @@ async function serveStream(
   gate: Gate,
 ): Promise<void> {
   const call = new ServerCall(method.name as Rpc, raw);
-  const stop = () => call.abort(gate.stopping.reason);
-  gate.stopping.addEventListener("abort", stop, { once: true });
+  const writer = new MessageWriter(raw, call, gate);
   try {
-    if (gate.stopping.aborted) stop();
+    gate.streams.add(call);
     const known = await gate.enter(call);
     const request = decode(method.input, raw.request);
-    for await (const message of handler(request, known)) {
-      if (call.signal.aborted) break;
-      await writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs);
-      if (call.signal.aborted) break;
-    }
+    await handler(request, known, (message) => writer.write(encode(method.output, message)));
     if (call.signal.aborted) throw call.signal.reason;
     gate.ended(call, undefined);
     raw.end();
@@ -161,7 +159,8 @@ async function serveStream(
     gate.ended(call, error);
     raw.emit("error", grpcStatus(error));
   } finally {
-    gate.stopping.removeEventListener("abort", stop);
+    gate.streams.delete(call);
+    writer.close();
   }
 }
 
@@ -176,6 +175,7 @@ export function decode<M extends DescMessage>(schema: M, bytes: Uint8Array): Mes
 }
 
 function encode(schema: DescMessage, message: MessageInitShape<DescMessage> | Encoded): Buffer {
+  if (message instanceof Buffer) return message;
   const bytes = message instanceof Uint8Array ? message : toBinary(schema, create(schema, message));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

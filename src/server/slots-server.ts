@@ -14,6 +14,7 @@ import { Door } from "./door.ts";
 import { HealthService } from "./health.ts";
 import type { ConcurrencyLimit, FailedLogins } from "./limits.ts";
 import { type ListenAddress, Listener } from "./listener.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { ReadFront } from "./reads/read-front.ts";
 import { Reflection } from "./reflection.ts";
 import { ServerCall } from "./server-call.ts";
@@ -57,7 +58,7 @@ export class SlotsServer {
   readonly #listener: Listener;
   readonly #health: HealthService;
   readonly #door: Door;
-  readonly #stopping = new AbortController();
+  readonly #streams = new OpenStreams();
   #running = 0;
   #idle: (() => void) | undefined;
 
@@ -119,7 +120,7 @@ export class SlotsServer {
   async stop(graceMs: number): Promise<void> {
     this.#health.serving = false;
     this.#listener.close();
-    this.#stopping.abort(
+    this.#streams.abort(
       new SlotsError("DRAINING", "the server stops; connect again and resume", { retryAfterMs: 100 }),
     );
     this.#health.close();
@@ -150,7 +151,8 @@ export class SlotsServer {
 
   #gate(): Gate {
     return {
-      stopping: this.#stopping.signal,
+      streams: this.#streams,
+      alarms: this.#options.core.alarms,
       slowConsumerMs: this.#options.slowConsumerMs,
       enter: (call, head) => {
         this.#running += 1;

@@ -1,5 +1,6 @@
 import type { AdminService, Policy as WirePolicy } from "../../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { backup } from "../../core/backup.ts";
+import type { Call, Send } from "../../core/call.ts";
 import type { Core } from "../../core/core.ts";
 import type { KeyManager } from "../../core/master-keys.ts";
 import { parsePageSize } from "../../core/page-token.ts";
@@ -83,17 +84,13 @@ export function adminService(core: Core, keys: KeyManager): Handlers<typeof Admi
       return { keys: listed.map((key) => ({ ...key, createTime: timestamp(key.createTime) })) };
     },
 
-    rotateMasterKey: async function* ({ keyId }, call) {
-      for await (const step of keys.rotate(call, keyId)) yield step;
-    },
+    rotateMasterKey: ({ keyId }, call, send) => sendAll(keys.rotate(call, keyId), call, send),
 
     retireMasterKey: async ({ keyId }, call) => keys.retire(call, keyId),
 
-    createBackup: async function* (_request, call) {
-      for await (const piece of backup(core, call)) yield piece;
-    },
+    createBackup: (_request, call, send) => sendAll(backup(core, call), call, send),
 
-    searchAudit: async function* (request, call) {
+    searchAudit: async (request, call, send) => {
       const { name, principal, slot, follow, limit } = request;
       const records = searchAudit(core, call, {
         secret: name === "" ? undefined : parseSecretName(name),
@@ -104,9 +101,17 @@ export function adminService(core: Core, keys: KeyManager): Handlers<typeof Admi
         follow,
         limit,
       });
-      for await (const recordJson of records) yield { recordJson };
+      await sendAll(records, call, (recordJson) => send({ recordJson }));
     },
   };
+}
+
+async function sendAll<M>(messages: AsyncIterable<M>, { signal }: Call, send: Send<M>): Promise<void> {
+  for await (const message of messages) {
+    if (signal.aborted) return;
+    await send(message);
+    if (signal.aborted) return;
+  }
 }
 
 function tokenMetadata(token: TokenRecord) {

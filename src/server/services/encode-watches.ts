@@ -21,25 +21,23 @@ interface Shared {
   readonly bytes: Encoded;
 }
 
-/** Encodes watch events; one that carries a value once for all the streams that it goes to. */
+/** Encodes watch events: one of WatchSecret once for all the streams that are given it, a slot once for each value. */
 export class WatchEncoder {
-  readonly #current = new WeakMap<SecretValue, Shared>();
+  readonly #events = new WeakMap<WatchSecretEvent, Encoded>();
   readonly #slots = new WeakMap<SecretValue, Shared>();
 
   secret(message: WatchSecretEvent): Encoded {
+    const known = this.#events.get(message);
+    if (known !== undefined) return known;
     const { epoch, revision, resumeToken, event } = message;
-    if (event.kind !== "current") {
-      return toBinary(
-        WatchSecretResponseSchema,
-        create(WatchSecretResponseSchema, { epoch, revision, resumeToken, event: secretEvent(event) }),
-      );
-    }
-    return shared(this.#current, event.value, revision, resumeToken, () =>
+    const bytes = asBuffer(
       toBinary(
         WatchSecretResponseSchema,
         create(WatchSecretResponseSchema, { epoch, revision, resumeToken, event: secretEvent(event) }),
       ),
     );
+    this.#events.set(message, bytes);
+    return bytes;
   }
 
   slots(message: WatchSlotsEvent): Encoded {
@@ -51,6 +49,11 @@ export class WatchEncoder {
       );
     return event.kind === "slot" ? shared(this.#slots, event.value, revision, resumeToken, encode) : encode();
   }
+}
+
+/** What grpc-js takes, so that it is not made anew for each stream. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function shared(

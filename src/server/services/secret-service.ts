@@ -47,17 +47,16 @@ export function secretService(
       };
     },
 
-    watchSecret: async function* (request, call) {
+    watchSecret: async (request, call, send) => {
       const { resumeToken, allowMissing } = request;
       const name = parseSecretName(request.name);
-      for await (const event of watchSecret(core, call, { name, resumeToken, allowMissing })) {
-        yield watches.secret(event);
-      }
+      await watchSecret(core, call, { name, resumeToken, allowMissing }, (event) =>
+        send(watches.secret(event)),
+      );
     },
 
-    watchSlots: async function* (request, call) {
-      for await (const event of watchSlots(core, call, parseWatchSlots(request))) yield watches.slots(event);
-    },
+    watchSlots: async (request, call, send) =>
+      watchSlots(core, call, parseWatchSlots(request), (event) => send(watches.slots(event))),
 
     listSecrets: async ({ prefix, pageSize, pageToken }, call) => {
       const page = await listSecrets(core, call, { prefix, pageSize: parsePageSize(pageSize), pageToken });

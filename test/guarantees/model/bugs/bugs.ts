@@ -29,8 +29,9 @@ const bug = (
 });
 
 const WATCH = "core/watch-secret.ts";
-const READ_STATE = `      subscription.arm();
-      const { head, state } = core.opened.current(name);`;
+const READ_STATE = `      if (woken === undefined) subscription.arm();
+      const { head, state } = core.opened.current(name, woken);`;
+const WAIT = "      woken = await subscription.wait(session.atMost(progressIn, core.now()));";
 const NEWS = `if (told === "nothing" || state.revision > told) {`;
 
 /** Each must be caught by the model or a validator. None exists in what is published: they are made as a test server loads. */
@@ -156,11 +157,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
       NEWS,
       `if (told === "nothing" || (state.revision > told && (state.slot?.slot ?? largest) >= largest)) {`,
     ],
-    [
-      WATCH,
-      "        about = state.slot",
-      "        largest = state.slot?.slot ?? largest;\n        about = state.slot",
-    ],
+    [WATCH, "        about = slot", "        largest = slot ?? largest;\n        about = slot"],
   ),
 
   // Watches
@@ -183,12 +180,12 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     ],
     [
       WATCH,
-      "        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);",
-      `        await new Promise((resolve) => setTimeout(resolve, 15));
-        subscription.arm();
-        const since = Date.now();
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()), call.signal);
-        heard = Date.now() - since < core.progressMs - 500;`,
+      WAIT,
+      `      await new Promise((resolve) => setTimeout(resolve, 15));
+      subscription.arm();
+      const since = Date.now();
+      await subscription.wait(session.atMost(progressIn, core.now()));
+      heard = Date.now() - since < core.progressMs - 500;`,
     ],
   ),
   bug("absent never sent", "watches", 1, [
@@ -202,31 +199,31 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "isReborn(state, told) && Date.now() < 0) {",
   ]),
   bug("conflated mixture", "watches", 1, [
-    WATCH,
-    "  const value = core.opened.open(name, slot);",
-    `  const fresh = core.opened.open(name, slot);
-  const mixed = ((globalThis as { mixed?: Map<string, typeof fresh> }).mixed ??= new Map());
-  const value = mixed.get(name) ?? fresh;
-  mixed.set(name, fresh);`,
+    "core/state-events.ts",
+    "    const value = this.#opened.open(name, slot);",
+    `    const fresh = this.#opened.open(name, slot);
+    const mixed = ((globalThis as { mixed?: Map<string, typeof fresh> }).mixed ??= new Map());
+    const value = mixed.get(name) ?? fresh;
+    mixed.set(name, fresh);`,
   ]),
   bug("event lost under backpressure", "flood", 1, [
-    "server/write-message.ts",
-    "    stream.write(message, () => finish());",
-    "    if (!stream.writableNeedDrain) stream.write(message);\n    finish();",
+    "server/message-writer.ts",
+    "      this.#raw.write(message, this.#finish);",
+    "      if (!this.#raw.writableNeedDrain) this.#raw.write(message);\n      this.#finish();",
   ]),
   bug("a queue for each watcher", "flood", 1, [
-    "server/write-message.ts",
-    "    stream.write(message, () => finish());",
-    "    stream.write(message);\n    finish();",
+    "server/message-writer.ts",
+    "      this.#raw.write(message, this.#finish);",
+    "      this.#raw.write(message);\n      this.#finish();",
   ]),
   bug("one stalled watcher holds up all", "flood", 1, [
     "server/adapter.ts",
-    "      await writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs);",
-    `      const all = globalThis as { tail?: Promise<void> };
-      all.tail = (all.tail ?? Promise.resolve()).then(() =>
-        writeMessage(raw, encode(method.output, message), call.signal, gate.slowConsumerMs),
-      );
-      await all.tail;`,
+    "(message) => writer.write(encode(method.output, message))",
+    `(message) => {
+      const all = globalThis as { tail?: Promise<void> };
+      all.tail = (all.tail ?? Promise.resolve()).then(() => writer.write(encode(method.output, message)));
+      return all.tail;
+    }`,
   ]),
   bug("progress too early", "resumes", 1, [
     WATCH,
@@ -267,7 +264,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "core/watch-slots.ts",
     "          told.set(name, changes.toldUpTo);",
     `          told.set(name, changes.toldUpTo);
-          yield { epoch: head.epoch, revision: head.revision, resumeToken: tokenAt(head), event: { kind: "synced" } };`,
+          await send({ epoch: head.epoch, revision: head.revision, resumeToken: tokenAt(head), event: { kind: "synced" } });`,
   ]),
   bug("removed never sent", "sets", 1, [
     "core/slot-changes.ts",
@@ -345,7 +342,8 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   bug("delivery after revoke", "rights", 1, [
     WATCH,
     `      session.require(head, name);
-      const { epoch } = head;`,
-    "      const { epoch } = head;",
+
+      if (first) {`,
+    "      if (first) {",
   ]),
 ];

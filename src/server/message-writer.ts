@@ -1,0 +1,59 @@
+import type { ServerWritableStream } from "@grpc/grpc-js";
+import type { Alarm, Alarms } from "../core/alarms.ts";
+import { SlotsError } from "../domain/errors.ts";
+import type { ServerCall } from "./server-call.ts";
+
+/**
+ * Writes the messages of one stream, each when the transport has taken the one before, so that at most one event
+ * waits in the server beyond the flow-control window (W5). A reader that takes nothing for `slowMs` is let go (W13).
+ */
+export class MessageWriter implements Alarm {
+  at = Number.POSITIVE_INFINITY;
+  tick: number | undefined;
+  readonly #raw: ServerWritableStream<Buffer, Buffer>;
+  readonly #call: ServerCall;
+  readonly #alarms: Alarms;
+  readonly #slowMs: number;
+  #taken: (() => void) | undefined;
+  readonly #finish = () => {
+    this.at = Number.POSITIVE_INFINITY;
+    this.#taken?.();
+  };
+
+  constructor(
+    raw: ServerWritableStream<Buffer, Buffer>,
+    call: ServerCall,
+    { alarms, slowConsumerMs }: { readonly alarms: Alarms; readonly slowConsumerMs: number },
+  ) {
+    this.#raw = raw;
+    this.#call = call;
+    this.#alarms = alarms;
+    this.#slowMs = slowConsumerMs;
+    call.signal.addEventListener("abort", this.#finish, { once: true });
+  }
+
+  /** Resolves once the transport has the message, or the call was aborted; wait for it before the next one. */
+  write(message: Buffer): Promise<void> {
+    if (this.#call.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#taken = resolve;
+      this.#alarms.set(this, this.#slowMs);
+      // A write that fails means that the stream is gone: its signal says so, or is about to.
+      this.#raw.write(message, this.#finish);
+    });
+  }
+
+  due(): void {
+    this.#call.abort(
+      new SlotsError(
+        "SLOW_CONSUMER",
+        `one message was not taken for ${this.#slowMs / 1000} s; resume when ready`,
+        { retryAfterMs: 1000 },
+      ),
+    );
+  }
+
+  close(): void {
+    this.#alarms.remove(this);
+  }
+}
