@@ -1,7 +1,9 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { generateToken } from "../../src/crypto/tokens.ts";
 import { NODE, ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { Wire } from "../support/wire.ts";
@@ -9,66 +11,131 @@ import { auditLines } from "./audit-records.ts";
 
 /** Guessing tokens at full speed. On demand: SLOTS_TEST_WRONG_TOKENS=1000000 SLOTS_TEST_AT_ONCE=500. */
 const TRIES = Number(process.env.SLOTS_TEST_WRONG_TOKENS ?? 6_000);
-const GOOD_CALLS = 1_000;
+/** Quiet and flooded times take turns, so that what else the machine does hits both. */
+const ROUNDS = TRIES < 50_000 ? 2 : 10;
+const QUIET_MS = TRIES < 50_000 ? 1_000 : 5_000;
 let server: ServerProcess;
-let good: Wire;
+let admin: Wire;
+const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   server = await ServerProcess.start();
-  good = new Wire(server.address, server.adminToken);
-  await good.put("db", 0n, "value");
+  admin = new Wire(server.address, server.adminToken);
+  await admin.put("db", 0n, "value");
 });
 
 afterAll(async () => {
-  good?.close();
+  for (const child of children) child.kill("SIGKILL");
+  admin?.close();
   await server?.dispose();
 });
 
-/** Milliseconds that each call of a good client took, in rising order: at least 1,000 of them, and until `over`. */
-async function goodCalls(over: () => boolean): Promise<number[]> {
-  const times: number[] = [];
-  while (times.length < GOOD_CALLS || !over()) {
-    const from = performance.now();
-    await good.get("db");
-    times.push(performance.now() - from);
-    if (times.length % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  return times.sort((a, b) => a - b);
+function start(file: string, env: Record<string, string> = {}): ChildProcess {
+  const options = { execPath: NODE, execArgv: [], env: { ...process.env, ...env } };
+  const child = fork(join(import.meta.dirname, file), [server.address], options);
+  children.push(child);
+  return child;
 }
 
-const p99 = (times: number[]) => times[Math.floor(times.length * 0.99)] ?? 0;
+async function ask<T>(child: ChildProcess, question: string | number): Promise<T> {
+  const answer = once(child, "message") as Promise<[T]>;
+  child.send(question);
+  return (await answer)[0];
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+class Times {
+  readonly #all: number[] = [];
+
+  add(more: readonly number[]): void {
+    for (const time of more) this.#all.push(time);
+  }
+
+  at(share: number): number {
+    this.#all.sort((a, b) => a - b);
+    return this.#all[Math.floor(this.#all.length * share)] ?? 0;
+  }
+
+  toString(): string {
+    const figures = [0.5, 0.9, 0.99].map((share) => this.at(share).toFixed(2));
+    return `${figures.join(" / ")} ms of ${this.#all.length}`;
+  }
+}
 
 test(`${TRIES} wrong tokens: none is let in, and good clients are served meanwhile`, {
-  timeout: 60_000 + TRIES * 5,
+  timeout: 120_000 + TRIES * 5,
 }, async () => {
-  await goodCalls(() => true);
-  const idle = await goodCalls(() => true);
-  const attacker = spawn(NODE, [join(import.meta.dirname, "flood-main.ts"), server.address, String(TRIES)], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const good = start("good-main.ts", { SLOTS_TEST_TOKEN: server.adminToken });
+  const attacker = start("flood-main.ts");
+  const measured = () => ask<{ times: number[]; failures: string[] }>(good, "told");
+  await waitFor("a good client that is warm", async () => {
+    await pause(500);
+    return (await measured()).times.length >= 50;
   });
-  let output = "";
-  attacker.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const from = performance.now();
-  let ended = 0;
-  const exit = once(attacker, "exit").finally(() => {
-    ended = performance.now();
-  });
-  const flooded = await goodCalls(() => ended > 0);
-  await exit;
 
-  const codes = JSON.parse(output) as Record<string, number>;
+  const idle = new Times();
+  const flooded = new Times();
+  const codes: Record<string, number> = {};
+  let took = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    await pause(QUIET_MS);
+    const quiet = await measured();
+    idle.add(quiet.times);
+    const from = performance.now();
+    const answers = await ask<Record<string, number>>(attacker, TRIES / ROUNDS);
+    took += performance.now() - from;
+    const busy = await measured();
+    flooded.add(busy.times);
+    expect([...quiet.failures, ...busy.failures]).toEqual([]);
+    for (const [code, count] of Object.entries(answers)) codes[code] = (codes[code] ?? 0) + count;
+  }
+
   expect(Object.keys(codes).sort()).toEqual(["RESOURCE_EXHAUSTED", "UNAUTHENTICATED"]);
   expect((codes.RESOURCE_EXHAUSTED ?? 0) + (codes.UNAUTHENTICATED ?? 0)).toBe(TRIES);
-  const rate = (TRIES / (ended - from)) * 1000;
   console.log(
-    `${JSON.stringify(codes)} at ${rate.toFixed(0)} a second; a good client's p99: ${p99(idle).toFixed(2)} ms idle, ` +
-      `${p99(flooded).toFixed(2)} ms meanwhile, ${(p99(flooded) / p99(idle)).toFixed(1)} times`,
+    `${JSON.stringify(codes)} at ${((TRIES / took) * 1000).toFixed(0)} a second; a good client's p50 / p90 / p99: ` +
+      `${idle} calls idle, ${flooded} meanwhile; p99 ${(flooded.at(0.99) / idle.at(0.99)).toFixed(1)} times`,
   );
+  // The figure above is what counts; this only says that it was served at all, on any machine.
+  expect(flooded.at(0.99)).toBeLessThan(5_000);
   // Strangers can't fill the disk: all of them are counted, in a few records.
   const refusals = () => auditLines(join(server.dataDir, "audit")).filter(({ kind }) => kind === "refusals");
   const counted = () => refusals().reduce((sum, { count = 0 }) => sum + count, 0);
   await waitFor("all to be counted", () => counted() === TRIES);
-  expect(refusals().length).toBeLessThan(10 + (ended - from) / 100);
+  expect(refusals().length).toBeLessThan(10 + took / 100 + (ROUNDS * QUIET_MS) / 100);
+});
+
+test("a connection of wrong tokens alone may have few calls at once, until a good one comes on it", async () => {
+  const session = connect(`http://${server.address}`);
+  const call = (token: string) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/secretslots.v1.SecretService/WatchSecret",
+      "content-type": "application/grpc",
+      te: "trailers",
+      authorization: `Bearer ${token}`,
+    });
+    stream.on("error", () => {});
+    // WatchSecret of "db".
+    stream.end(Buffer.from([0, 0, 0, 0, 4, 0x0a, 2, 0x64, 0x62]));
+    return stream;
+  };
+  const most = () => session.remoteSettings.maxConcurrentStreams;
+  await waitFor("the server's settings", () => most() === 1000);
+
+  const wrong = Array.from({ length: 300 }, () => call(generateToken()).resume());
+  await waitFor("a bound on that connection", async () => {
+    wrong.push(call(generateToken()).resume());
+    await pause(10);
+    return most() === 10;
+  });
+  // Those that came while it was told are refused as HTTP/2 does it; its clients try them again.
+  await waitFor("an answer to each", () => wrong.every(({ closed }) => closed));
+
+  // A proxy may share one connection among good and bad callers.
+  const watches = Array.from({ length: 50 }, () => call(server.adminToken));
+  await Promise.all(watches.map((watch) => once(watch, "data")));
+  expect(most()).toBe(1000);
+  session.destroy();
 });
