@@ -11,6 +11,7 @@ import { KeyManager } from "./core/master-keys.ts";
 import { OpenedSecrets } from "./core/opened-secrets.ts";
 import { RequestDigester } from "./crypto/request-digest.ts";
 import { NO_REVISION } from "./domain/numbers.ts";
+import { keepAudit } from "./keep-audit.ts";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { endInDoubt, openStore, pruneNowAndThen } from "./open-store.ts";
@@ -131,6 +132,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     onConnectionRefused: (address) => metrics.connectionRefused(address),
   });
   const stopPruning = role === undefined ? pruneNowAndThen(storage, settings, log) : () => {};
+  const stopKeeping = keepAudit(auditLog, storage, settings["audit-keep-days"], log);
   const metricsServer = await metrics.listen(settings["metrics-listen"]);
   const address = await server.start().catch((error: NodeJS.ErrnoException) => {
     throw new StartError(
@@ -146,6 +148,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     },
     stop: async () => {
       stopPruning();
+      stopKeeping();
       metricsServer?.close();
       await server.stop(STOP_GRACE_MS);
       core.close();

@@ -85,6 +85,11 @@ export const SETTINGS = {
     value: "N",
     help: "size of an audit file",
   },
+  "audit-keep-days": {
+    schema: count(36_500).default(0),
+    value: "N",
+    help: "days that the audit log is kept, in whole files; 0 for ever",
+  },
   "audit-reserve-bytes": {
     schema: count(2 ** 40).default(64 * 2 ** 20),
     value: "N",
@@ -241,7 +246,7 @@ function parseFile(file: string, text: string): Map<string, string> {
     const at = `${file}:${index + 1}`;
     const match = /^([a-z-]+)\s*=\s*(.*)$/.exec(line);
     if (match?.[1] === undefined) throw new StartError(`${at}: must be 'name = value'`);
-    if (!(match[1] in SETTINGS)) {
+    if (!Object.hasOwn(SETTINGS, match[1])) {
       throw new StartError(`${at}: '${match[1]}' is no setting; run 'slots serve --help' for the list`);
     }
     if (settings.has(match[1])) throw new StartError(`${at}: '${match[1]}' is there twice`);

@@ -67,14 +67,24 @@ export interface CompletedRecord {
   readonly requestId?: string | undefined;
 }
 
+/** Files of the log that are about to be removed, because they are older than the log is kept. */
+export interface PrunedRecord {
+  readonly kind: "pruned";
+  readonly chain: string;
+  /** They are the chain's segments up to this one. */
+  readonly segment: number;
+  /** True when that is the whole of a chain that was closed. */
+  readonly all?: boolean | undefined;
+}
+
 /** There is no room in a record for a value, a token or a claim set, so none can get into the log (S1). */
-export type AuditRecord = CallRecord | DeliveryRecord | RefusalsRecord | CompletedRecord;
+export type AuditRecord = CallRecord | DeliveryRecord | RefusalsRecord | CompletedRecord | PrunedRecord;
 
 /** How far one chain had come; kept in the store, outside the log, so that a cut is found (S4). */
 export interface AuditAnchor {
   /** One chain per server process: 32 lower-case hex digits. */
   readonly chain: string;
-  /** Lines of the chain so far, those of the log's own included: the last one's `seq`. */
+  /** Lines of the chain so far, those of the log's own included: the last one's `seq`. 0: all of it was pruned. */
   readonly records: bigint;
   /** The mac of that line, 32 bytes. */
   readonly head: Uint8Array;

@@ -1,6 +1,7 @@
 import type { AuditAnchor } from "./audit-log.ts";
 import { Chain, type ParsedLine, parseLine } from "./chain.ts";
 import type { Finding, FindingKind } from "./finding.ts";
+import { type Pruned, provenStart, prunedIn } from "./retention.ts";
 import type { SegmentLine } from "./segment-cursor.ts";
 
 /** A line that was taken apart, and where it stands. */
@@ -25,6 +26,8 @@ export class ChainVerifier {
   readonly #name: string;
   readonly #chain: Chain;
   readonly #report: (finding: Finding) => void;
+  /** Told what the chain says of files that were removed. */
+  readonly #pruned: (chain: string, pruned: Pruned) => void;
   readonly #anchors: Map<number, AuditAnchor>;
   /** The number of the next line. */
   #expected = 1;
@@ -43,11 +46,13 @@ export class ChainVerifier {
     key: Uint8Array,
     anchors: readonly AuditAnchor[],
     report: (finding: Finding) => void,
+    pruned: (chain: string, pruned: Pruned) => void,
   ) {
     this.#name = name;
     this.#chain = new Chain(key);
     this.#anchors = new Map(anchors.map((anchor) => [Number(anchor.records), anchor]));
     this.#report = report;
+    this.#pruned = pruned;
   }
 
   /** The last number that was seen in its place. */
@@ -58,6 +63,19 @@ export class ChainVerifier {
   /** Lines that fitted. */
   get records(): number {
     return this.#records;
+  }
+
+  /**
+   * Begins with a line that is not the chain's first, if that line itself proves what came before it. True when so;
+   * then all before it is taken as pruned, which is for the caller to judge.
+   */
+  resumeAt({ bytes }: SegmentLine): boolean {
+    const parsed = parseLine(bytes);
+    const previous = parsed && provenStart(this.#chain, parsed);
+    if (parsed === undefined || previous === undefined) return false;
+    this.#expected = parsed.seq;
+    this.#before = [previous];
+    return true;
   }
 
   line(file: string, { bytes, number }: SegmentLine): void {
@@ -95,6 +113,8 @@ export class ChainVerifier {
       this.#beforeEdited = [];
       this.#before = [placed.mac];
       this.#records += 1;
+      const pruned = prunedIn(placed.signed);
+      if (pruned !== undefined) this.#pruned(pruned.chain, pruned);
     }
     this.#expected = placed.seq + 1;
     this.#unreadable = 0;

@@ -31,6 +31,7 @@ export class ChainWriter {
   #head: ChainHead = CHAIN_START;
   #segment: SegmentFile;
   #segmentNumber = 0;
+  #begun = { time: 0, seq: 0 };
   #latest = 0;
   #inReserve = false;
 
@@ -53,6 +54,11 @@ export class ChainWriter {
   /** True while it lives on the reserve. */
   get inReserve(): boolean {
     return this.#inReserve;
+  }
+
+  /** Since when the segment takes records, Unix milliseconds; undefined while it has none. */
+  get begunAt(): number | undefined {
+    return this.#head.seq > this.#begun.seq ? this.#begun.time : undefined;
   }
 
   /** `time`: the largest of the records' times, Unix milliseconds. */
@@ -137,6 +143,7 @@ export class ChainWriter {
       format: "slots-audit-v1",
       chain: this.#options.chain,
       segment: this.#segmentNumber + 1,
+      previous: this.#head.mac,
       latest: new Date(this.#latest).toISOString(),
     };
     const next = this.#chain.extend(this.#head, [bodyOf(line, this.#now())]);
@@ -149,6 +156,7 @@ export class ChainWriter {
     }
     this.#head = next.head;
     this.#segmentNumber += 1;
+    this.#begun = { time: this.#options.clock(), seq: next.head.seq };
     return segment;
   }
 

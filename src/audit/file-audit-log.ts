@@ -1,15 +1,16 @@
 import { randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { SlotsError } from "../domain/errors.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
 import { AppendBatch } from "./append-batch.ts";
 import type { AuditAnchor, AuditLog, AuditRecord, AuditState } from "./audit-log.ts";
 import { chainKey } from "./chain.ts";
 import { ChainWriter } from "./chain-writer.ts";
-import { flushNameOf } from "./flush-folder.ts";
+import { flushFolder, flushNameOf } from "./flush-folder.ts";
 import { bodiesOf } from "./record-line.ts";
 import { Reserve } from "./reserve.ts";
+import { findExpired } from "./retention.ts";
 import { type AuditFilter, type LoggedRecord, searchAudit } from "./search.ts";
 import type { AuditFileSystem } from "./segment-file.ts";
 
@@ -42,6 +43,7 @@ export interface FileAuditLogOptions {
 
 const MEBIBYTE = 1 << 20;
 const REFILL_INTERVAL_MS = 10_000;
+const DAY_MS = 24 * 3_600_000;
 
 /** The log as files of JSON lines, chained by a keyed mac. */
 export class FileAuditLog implements AuditLog {
@@ -117,6 +119,33 @@ export class FileAuditLog implements AuditLog {
     batch.bodies.push(...bodiesOf(record, this.#now()));
     batch.latest = Math.max(batch.latest, this.#time.millisecond);
     return batch.promise;
+  }
+
+  /**
+   * Removes whole files all of whose records are older than `before`, Unix milliseconds; returns how many. That they
+   * go is in the log, and anchored, before they do (S4). Throws when it can't be; then all are still there.
+   */
+  async prune(before: number, anchors: readonly AuditAnchor[]): Promise<number> {
+    const { directory, storeKey, anchor, clock } = this.#options;
+    // A log that grows slowly would keep its first record for years in its one file.
+    if ((this.#writer.begunAt ?? Infinity) < clock() - DAY_MS && this.#state === "ok") this.#writer.rotate();
+    const { expired, carried } = await findExpired({ directory, storeKey, anchors, before });
+    if (expired.length === 0) return 0;
+    const records = [
+      ...expired.map(({ chain, segment, all }) => ({ chain, segment, all: all || undefined })),
+      ...[...carried].map(([chain, { segment }]) => ({ chain, segment })),
+    ];
+    await Promise.all(records.map((record) => this.append({ kind: "pruned", ...record })));
+    await this.#anchorNow();
+    for (const { chain, all } of expired) {
+      const known = all ? anchors.find((each) => each.chain === chain) : undefined;
+      if (known !== undefined) await anchor({ ...known, records: 0n, time: clock() });
+    }
+    // From the oldest on: wherever it is cut, what is left begins with a file that the record allows to be first.
+    const files = expired.flatMap((each) => each.files);
+    for (const { path } of files) await rm(path, { force: true });
+    flushFolder(directory);
+    return files.length;
   }
 
   search(filter: AuditFilter): AsyncIterable<LoggedRecord> {
@@ -195,6 +224,18 @@ export class FileAuditLog implements AuditLog {
       this.#refill();
     }, this.#options.anchorIntervalMs);
     this.#timer.unref();
+  }
+
+  async #anchorNow(): Promise<void> {
+    await this.#anchoring;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const done = this.#anchor(false);
+    const settled = () => {
+      this.#anchoring = undefined;
+    };
+    this.#anchoring = done.then(settled, settled);
+    await done;
   }
 
   /** An anchor never tells of a line that a power cut could still take: what was cut then would look like a crime. */

@@ -29,9 +29,10 @@ export const TAMPERING = [
 /**
  * What is worth knowing and no sign of tampering.
  * - `torn`: the last line has no end, or a gap, as a kill or a power cut leaves it
+ * - `pruned`: files before this one were removed by the server, as the log itself says
  * - `not-anchored`: the store has no anchor of this chain, so a cut at its end could not be found
  */
-export const NOTICES = ["torn", "not-anchored"] as const;
+export const NOTICES = ["torn", "pruned", "not-anchored"] as const;
 
 export type FindingKind = (typeof TAMPERING)[number] | (typeof NOTICES)[number];
 

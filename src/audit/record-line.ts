@@ -7,6 +7,8 @@ export type OwnLine =
       readonly format: "slots-audit-v1";
       readonly chain: string;
       readonly segment: number;
+      /** The mac of the line before, so that this segment can be checked when those before it were pruned. */
+      readonly previous: string;
       /** The largest time of the chain so far: bounds the times in the segments before. */
       readonly latest: string;
     }
@@ -53,6 +55,10 @@ function fieldsOf(record: Exclude<AuditRecord, DeliveryRecord>): { readonly kind
     case "refusals": {
       const { kind, address, count, code } = record;
       return { kind, address, count, code } as { kind: string };
+    }
+    case "pruned": {
+      const { kind, chain, segment, all } = record;
+      return { kind, chain, segment, all } as { kind: string };
     }
     case "completed":
       return {

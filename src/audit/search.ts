@@ -185,30 +185,40 @@ class Search {
       cursor = new SegmentCursor(path);
       this.#cursors.set(path, cursor);
     }
-    for await (const lines of cursor.read()) {
-      if (this.#filter.signal?.aborted) return;
-      for (const { bytes } of lines) {
-        if (bytes.includes(END)) this.#done.add(path);
-        if (!this.#needles.every((needle) => bytes.includes(needle))) continue;
-        const record = parseRecord(bytes.toString("utf8"));
-        if (record !== undefined && this.#matches(record)) yield record;
+    try {
+      for await (const lines of cursor.read()) {
+        if (this.#filter.signal?.aborted) return;
+        for (const { bytes } of lines) {
+          if (bytes.includes(END)) this.#done.add(path);
+          if (!this.#needles.every((needle) => bytes.includes(needle))) continue;
+          const record = parseRecord(bytes.toString("utf8"));
+          if (record !== undefined && this.#matches(record)) yield record;
+        }
       }
+    } catch (error) {
+      if (!isGone(error)) throw error;
     }
     if (!last) this.#done.add(path);
   }
 }
 
+/** Pruned since it was listed: the log has nothing to say of it any more. */
+function isGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
 /** No record of a chain before this segment is later: the segment's first line says so. */
 async function latestOf(next: SegmentName | undefined): Promise<number> {
   if (next === undefined) return Number.POSITIVE_INFINITY;
-  for await (const [first] of new SegmentCursor(next.path).read()) {
-    try {
+  try {
+    for await (const [first] of new SegmentCursor(next.path).read()) {
       const latest = Date.parse(JSON.parse(first!.bytes.toString("utf8")).latest);
       if (!Number.isNaN(latest)) return latest;
-    } catch {
-      // A damaged line: leave nothing out.
+      break;
     }
-    break;
+  } catch (error) {
+    // A damaged line, or a file that was pruned: leave nothing out.
+    if ("code" in (error as object) && !isGone(error)) throw error;
   }
   return Number.POSITIVE_INFINITY;
 }

@@ -1,6 +1,7 @@
 import type { AuditAnchor } from "./audit-log.ts";
 import { ChainVerifier } from "./chain-verifier.ts";
 import { type Finding, type FindingKind, isTampering } from "./finding.ts";
+import { note, type Pruned } from "./retention.ts";
 import { SegmentCursor, type SegmentLine } from "./segment-cursor.ts";
 import { listSegments, type SegmentName } from "./segment-name.ts";
 
@@ -43,6 +44,8 @@ export async function verifyAudit(options: VerifyOptions): Promise<VerifyReport>
   const findings = new Findings();
   const chains: ChainReport[] = [];
   const files = await listSegments(options.directory);
+  const said = new Map<string, Pruned>();
+  const beginnings: Beginning[] = [];
   for (const [chain, segments] of files) {
     const anchors = options.anchors.filter((anchor) => anchor.chain === chain);
     const key = options.keyOfChain(chain);
@@ -54,10 +57,31 @@ export async function verifyAudit(options: VerifyOptions): Promise<VerifyReport>
       });
       continue;
     }
-    chains.push(await new ChainReader(chain, segments, key, anchors, findings, options.signal).read());
+    const reader = new ChainReader({ chain, segments, key, anchors, findings, said, signal: options.signal });
+    chains.push(await reader.read());
+    if (reader.beginning !== undefined) beginnings.push(reader.beginning);
   }
-  for (const chain of new Set(options.anchors.map((anchor) => anchor.chain))) {
-    if (files.has(chain)) continue;
+  // Any chain may say what was pruned of any other, so that it is known only now.
+  for (const { name, seq } of beginnings) {
+    const { chain, file, segment } = name;
+    const before = { chain, file, line: 1, seq };
+    if ((said.get(chain)?.segment ?? 0) >= segment - 1) {
+      const message = `${segmentsTo(1, segment - 1)} removed by the server, because they were older than the log is kept`;
+      findings.add({ ...before, kind: "pruned", message });
+      continue;
+    }
+    const message = `${segmentsTo(1, segment - 1)} missing before this file`;
+    findings.add({ ...before, kind: "segment-missing", message, seq: undefined });
+    findings.add({
+      ...before,
+      kind: "missing",
+      message: `records 1 to ${seq - 1} are missing before this line`,
+      seq: 1,
+    });
+  }
+  const anchored = options.anchors.filter(({ records }) => records > 0n).map(({ chain }) => chain);
+  for (const chain of new Set(anchored)) {
+    if (files.has(chain) || said.get(chain)?.all) continue;
     findings.add({
       ...{ kind: "chain-missing", chain, file: undefined, line: undefined, seq: 1 },
       message: `the store has an anchor of chain ${chain}, but the log has no file of it`,
@@ -78,53 +102,78 @@ class Findings {
   }
 }
 
+function segmentsTo(from: number, to: number): string {
+  return from === to ? `segment ${from} is` : `segments ${from} to ${to} are`;
+}
+
+/** A chain's first file, which is not its first segment, and proves all that comes before it to be whole. */
+interface Beginning {
+  readonly name: SegmentName;
+  readonly seq: number;
+}
+
+interface ChainReaderOptions {
+  readonly chain: string;
+  readonly segments: readonly SegmentName[];
+  readonly key: Uint8Array;
+  readonly anchors: readonly AuditAnchor[];
+  readonly findings: Findings;
+  /** Takes what the chain says of pruning. */
+  readonly said: Map<string, Pruned>;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Reads the segments of one chain in order. */
 class ChainReader {
-  readonly #chain: string;
-  readonly #segments: readonly SegmentName[];
-  readonly #anchors: readonly AuditAnchor[];
-  readonly #findings: Findings;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: ChainReaderOptions;
   readonly #verifier: ChainVerifier;
   #closed = false;
+  beginning: Beginning | undefined;
 
-  constructor(
-    chain: string,
-    segments: readonly SegmentName[],
-    key: Uint8Array,
-    anchors: readonly AuditAnchor[],
-    findings: Findings,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#chain = chain;
-    this.#segments = segments;
-    this.#anchors = anchors;
-    this.#findings = findings;
-    this.#signal = signal;
-    this.#verifier = new ChainVerifier(chain, key, anchors, (finding) => findings.add(finding));
+  constructor(options: ChainReaderOptions) {
+    this.#options = options;
+    const { chain, key, anchors, findings, said } = options;
+    this.#verifier = new ChainVerifier(
+      chain,
+      key,
+      anchors,
+      (finding) => findings.add(finding),
+      (about, pruned) => note(said, about, pruned),
+    );
   }
 
   async read(): Promise<ChainReport> {
+    const { chain, segments } = this.#options;
     let expected = 1;
     let cursor: SegmentCursor | undefined;
-    for (const [index, name] of this.#segments.entries()) {
-      if (name.segment > expected) this.#gap(name, expected);
+    for (const [index, name] of segments.entries()) {
+      if (name.segment > expected && !(index === 0 && (await this.#beginsWith(name))))
+        this.#gap(name, expected);
       if (name.segment < expected) {
         this.#found("segment-misplaced", name, 1, "there are two files of this number in the chain");
       }
       expected = name.segment + 1;
-      cursor = await this.#segment(name, index === this.#segments.length - 1);
+      cursor = await this.#segment(name, index === segments.length - 1);
     }
     this.#verifier.end();
-    this.#end(this.#segments.at(-1)!, cursor!);
+    this.#end(segments.at(-1)!, cursor!);
     const { records } = this.#verifier;
-    return { chain: this.#chain, segments: this.#segments.length, records, closed: this.#closed };
+    return { chain, segments: segments.length, records, closed: this.#closed };
+  }
+
+  async #beginsWith(name: SegmentName): Promise<boolean> {
+    for await (const [first] of new SegmentCursor(name.path).read()) {
+      if (first === undefined || !this.#verifier.resumeAt(first)) break;
+      this.beginning = { name, seq: this.#verifier.last + 1 };
+      return true;
+    }
+    return false;
   }
 
   async #segment(name: SegmentName, last: boolean): Promise<SegmentCursor> {
     const cursor = new SegmentCursor(name.path);
     for await (const lines of cursor.read()) {
-      this.#signal?.throwIfAborted();
+      this.#options.signal?.throwIfAborted();
       for (const line of lines) {
         if (line.number === 1) this.#header(name, line);
         this.#closed = line.bytes.includes(END);
@@ -162,13 +211,12 @@ class ChainReader {
   }
 
   #gap(name: SegmentName, expected: number): void {
-    const to = name.segment - 1;
-    const which = expected === to ? `segment ${expected} is` : `segments ${expected} to ${to} are`;
+    const which = segmentsTo(expected, name.segment - 1);
     this.#found("segment-missing", name, 1, `${which} missing before this file`);
   }
 
   #end(name: SegmentName, cursor: SegmentCursor): void {
-    const newest = this.#anchors.reduce((most, { records }) => (records > most ? records : most), 0n);
+    const newest = this.#options.anchors.reduce((most, { records }) => (records > most ? records : most), 0n);
     const { last } = this.#verifier;
     if (newest > BigInt(last)) {
       this.#found(
@@ -179,7 +227,7 @@ class ChainReader {
         last + 1,
       );
     }
-    if (this.#anchors.length === 0) {
+    if (this.#options.anchors.length === 0) {
       this.#found("not-anchored", name, undefined, "the store has no anchor of this chain");
     }
   }
@@ -191,7 +239,7 @@ class ChainReader {
     message: string,
     seq?: number,
   ): void {
-    this.#findings.add({ kind, chain: this.#chain, file, line, seq, message });
+    this.#options.findings.add({ kind, chain: this.#options.chain, file, line, seq, message });
   }
 }
 

@@ -86,8 +86,10 @@ test("once there is room again the reserve is made anew and the log leaves it", 
 
 test("two processes share the pieces", async () => {
   const one = await folder.open({ fs, reserveBytes: 2 * MEBIBYTE });
-  const two = await folder.open({ fs, reserveBytes: 2 * MEBIBYTE });
   await until(() => pieces().length === 2);
+  const two = await folder.open({ fs, reserveBytes: 2 * MEBIBYTE });
+  // What the second one makes meanwhile, because it looked before the first was done, must be in place, too.
+  await until(() => pieces().length === 2 && !readdirSync(folder.path).some((file) => file.endsWith(".new")));
   fs.full = true;
   await one.append(LONG);
   await two.append(LONG);
