@@ -48,10 +48,16 @@ export function parseMoment(text: string, what: string, direction: 1 | -1): Date
 
 /** An RFC 3339 date, or a day in UTC. */
 function parseDate(text: string): Date | undefined {
-  if (!/^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.test(text))
-    return undefined;
+  const [, day] =
+    /^(\d{4}-\d{2}-\d{2})(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/.exec(text) ?? [];
+  // Date takes the 30th of February for the 2nd of March.
+  if (day === undefined || isoDay(new Date(day)) !== day) return undefined;
   const date = new Date(text);
   return Number.isNaN(date.getTime()) ? undefined : date;
+}
+
+function isoDay(date: Date): string | undefined {
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString().slice(0, 10);
 }
 
 /** For options that may be given more than once. */

@@ -43,13 +43,22 @@ export function parsePolicyText(text: string, file: string): ParsedPolicies {
     const start = nodeAt(document.contents, path)?.range?.[0];
     return start === undefined ? file : `${file}:${counter.linePos(start).line}`;
   };
-  const parsed = PolicyFile.safeParse(document.toJS());
+  const parsed = PolicyFile.safeParse(contentOf(document, file));
   if (parsed.success) return { policies: parsed.data.policies, place };
   throw invalid(
     parsed.error.issues.map(
       ({ path, message }) => `${place(path as Path)}: ${pathText(path as Path)}${message}`,
     ),
   );
+}
+
+/** What the text stands for. Aliases are looked up only here: one may name nothing, or stand for too much. */
+function contentOf(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw invalid([`${file}: ${error instanceof Error ? error.message : "can't be read"}`]);
+  }
 }
 
 /** The one text of a set of policies: the same set always gives the same bytes. */

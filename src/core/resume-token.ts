@@ -57,7 +57,7 @@ export function decodeResumeToken(text: string, expected: Pick<ResumePoint, "rpc
     body.length < HEADER_BYTES ||
     (body.length - HEADER_BYTES) % NAME_DIGEST_BYTES !== 0 ||
     body[0] !== VERSION ||
-    (body[2] ?? 0) > 1
+    !isTold(body)
   ) {
     throw bad("is damaged: send it as the server gave it");
   }
@@ -80,6 +80,11 @@ export function decodeResumeToken(text: string, expected: Pick<ResumePoint, "rpc
     commitId: body.subarray(27, 43),
     names,
   };
+}
+
+/** One of two ways to say how much was told: a revision, or nothing with no revision. */
+function isTold(body: Buffer): boolean {
+  return body[2] === 1 || (body[2] === 0 && body.readBigUInt64BE(3) === 0n);
 }
 
 function digest(data: string | Uint8Array, bytes: number): Buffer {

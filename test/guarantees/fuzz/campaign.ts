@@ -59,7 +59,8 @@ export async function runCampaign({ methods, inputs, seed, progress }: Campaign)
       if (round % ROUNDS_A_SERVER === 0) {
         goodCalls += target?.calls.count ?? 0;
         await target?.stop();
-        target = await TargetServer.start();
+        // Every other one with two workers, which share a writer.
+        target = await TargetServer.start({ workers: 1 + ((round / ROUNDS_A_SERVER) % 2) });
       }
       const count = Math.min(ROUND, inputs - sent);
       await playRound(target!, methods, count, random.below(2 ** 32), tally);

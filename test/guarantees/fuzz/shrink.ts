@@ -1,9 +1,7 @@
 import { answerOf, type FuzzCase } from "./round.ts";
+import { smallestAsync } from "./smallest.ts";
 import { TargetServer } from "./target-server.ts";
 import { METHODS } from "./targets.ts";
-
-/** Tries of one shrinking: each is a call, and a server where the one before ended. */
-const MOST_TRIES = 400;
 
 /**
  * The first of these that fails alone, cut down to what it takes; all of them when it takes more than one, or a state
@@ -14,7 +12,7 @@ export async function shrunk(cases: readonly FuzzCase[]): Promise<readonly FuzzC
   try {
     for (const each of cases) {
       if (!(await attempt.fails(each))) continue;
-      const bytes = await smallest(each.bytes, (fewer) => attempt.fails({ ...each, bytes: fewer }));
+      const bytes = await smallestAsync(each.bytes, (fewer) => attempt.fails({ ...each, bytes: fewer }));
       return [{ ...each, bytes }];
     }
     return cases;
@@ -50,27 +48,4 @@ export class Attempt {
     await this.#target?.stop().catch(() => {});
     this.#target = undefined;
   }
-}
-
-/** Leaves out pieces, from halves down to bytes, for as long as what is left still fails. */
-export async function smallest(
-  whole: Buffer,
-  fails: (bytes: Buffer) => Promise<boolean> | boolean,
-): Promise<Buffer> {
-  let bytes = whole;
-  let tries = 0;
-  for (let piece = bytes.length >> 1; piece > 0; ) {
-    let cut = false;
-    for (let at = 0; at < bytes.length && tries < MOST_TRIES; ) {
-      const fewer = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + piece)]);
-      tries += 1;
-      if (await fails(fewer)) {
-        bytes = fewer;
-        cut = true;
-      } else at += piece;
-    }
-    if (tries >= MOST_TRIES) break;
-    if (!cut || piece > bytes.length) piece >>= 1;
-  }
-  return bytes;
 }

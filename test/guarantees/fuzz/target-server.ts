@@ -32,9 +32,10 @@ export class TargetServer {
   }
 
   /** On a disk in memory, where there is one: how fast a disk flushes is not what is tested. */
-  static async start(): Promise<TargetServer> {
+  static async start({ workers = 1 } = {}): Promise<TargetServer> {
     const dataDir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "slots-fuzz-"));
     const args = ["--log-level", "error", "--failed-logins-burst", "1000000"];
+    if (workers > 1) args.push("--workers", `${workers}`);
     const server = await ServerProcess.start({ dataDir, args });
     const wire = new Wire(server.address, server.adminToken);
     try {

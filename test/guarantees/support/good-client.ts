@@ -54,8 +54,17 @@ export class GoodClient {
   }
 }
 
-/** Bytes of memory that a server holds. */
+/** Bytes of memory that a server and its workers hold. */
 export function memoryOf(server: ServerProcess): number {
-  const status = readFileSync(`/proc/${server.child.pid}/status`, "utf8");
+  return treeOf(server.child.pid ?? 0).reduce((sum, pid) => sum + residentBytes(pid), 0);
+}
+
+function treeOf(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  return [pid, ...children.filter((each) => each !== "").flatMap((each) => treeOf(Number(each)))];
+}
+
+function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024;
 }
