@@ -61,7 +61,12 @@ export type Action =
   /** Stalls a watcher and then writes more to its secret than the transport holds. */
   | { readonly do: "flood"; readonly watcher: number; readonly server: number }
   | { readonly do: "revoke" | "ungrant" | "grant"; readonly client: number; readonly server: number }
-  | { readonly do: "kill" | "stop" | "cut"; readonly server: number; readonly afterMs: number }
+  | {
+      /** `kill-worker`: one of a server's workers, or the server if it has none. */
+      readonly do: "kill" | "kill-worker" | "stop" | "cut";
+      readonly server: number;
+      readonly afterMs: number;
+    }
   | { readonly do: "epoch" }
   | { readonly do: "rotate"; readonly server: number }
   | { readonly do: "backup"; readonly server: number }
@@ -179,7 +184,11 @@ const clock = fc.record({
   offsetMs: fc.constantFrom(0, -3_600_000, -5_000, 5_000, 3_600_000),
 });
 const hold = fc.record({ do: fc.constant("hold"), server, ms: fc.nat(30) });
-const fault = fc.record({ do: fc.constantFrom("kill", "kill", "kill", "stop"), server, afterMs: fc.nat(8) });
+const fault = fc.record({
+  do: fc.constantFrom("kill", "kill", "kill-worker", "stop"),
+  server,
+  afterMs: fc.nat(8),
+});
 
 const action = fc.oneof(
   { weight: 14, arbitrary: anyPut },

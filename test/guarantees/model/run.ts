@@ -36,7 +36,7 @@ interface Watcher {
   readonly tokens: Token[];
 }
 
-const FAULTS = new Set(["kill", "stop", "cut", "epoch", "restore"]);
+const FAULTS = new Set(["kill", "kill-worker", "stop", "cut", "epoch", "restore"]);
 const ACCESS = new Set(["revoke", "ungrant", "grant"]);
 const BROKEN = new Set(["UNAVAILABLE", "CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL"]);
 const LARGE_BYTES = 60_000;
@@ -164,6 +164,7 @@ class Run {
       case "grant":
         return this.#rights(action);
       case "kill":
+      case "kill-worker":
       case "stop":
       case "cut":
         return this.#fault(action);
@@ -429,14 +430,20 @@ class Run {
     if (what === "revoke") await this.#world.renew(client);
   }
 
-  async #fault({ do: kind, server, afterMs }: Action & { do: "kill" | "stop" | "cut" }): Promise<void> {
+  async #fault({
+    do: what,
+    server,
+    afterMs,
+  }: Action & { do: "kill" | "kill-worker" | "stop" | "cut" }): Promise<void> {
     const seat = server % this.#world.servers;
     const before = this.#seats.get(seat) ?? Promise.resolve();
     const fault = before.then(async () => {
       await new Promise((resolve) => setTimeout(resolve, afterMs));
+      const kind = what === "kill-worker" ? "kill" : what;
       this.recorder.add({ type: "fault", at: this.recorder.tick(), kind, server: seat });
-      if (kind === "cut") await this.#world.cut(seat, afterMs * 3);
-      else await this.#world[kind](seat);
+      if (what === "cut") await this.#world.cut(seat, afterMs * 3);
+      else if (what === "kill-worker") await this.#world.killWorker(seat);
+      else await this.#world[what](seat);
     });
     this.#seats.set(seat, fault);
     await fault;

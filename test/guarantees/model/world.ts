@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
@@ -63,7 +63,6 @@ export class World {
     this.#flags = servers.map((own) => [...common, ...args, ...own]);
     const { NODE_OPTIONS, ...machine } = this.machine.env;
     this.#env = {
-      NODE_COMPILE_CACHE: join(tmpdir(), "slots-compile-cache"),
       ...machine,
       ...env,
       NODE_OPTIONS: [NODE_OPTIONS, env.NODE_OPTIONS ?? ""].join(" "),
@@ -195,6 +194,16 @@ export class World {
     const seat = server % this.servers;
     await this.#servers[seat]?.kill();
     await this.#restart(seat);
+  }
+
+  /** Kills one of a server's workers, which starts again by itself; the server, if it has none. */
+  async killWorker(server: number): Promise<void> {
+    const pid = this.#servers[server % this.servers]?.child.pid;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    const worker = Number(children.split(" ")[0]);
+    if (worker === 0) return this.kill(server);
+    this.#hurt = true;
+    process.kill(worker, "SIGKILL");
   }
 
   async stop(server: number): Promise<void> {
