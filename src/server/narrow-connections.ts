@@ -5,8 +5,9 @@ import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 const STREAMS = "http2.server.stream.created";
 /** Calls at once on a narrowed connection. */
 const NARROW = 10;
-/** Connections that are to be narrowed at their next call; more than that were opened for one call each. */
+/** Connections that are to be narrowed at their next call; who makes none for a while is forgotten, and so are too many. */
 const MOST_MARKED = 1_000;
+const MARKED_MS = 10_000;
 
 export interface NarrowConnectionsOptions {
   /** Calls at once on a connection that is not narrowed. */
@@ -25,6 +26,7 @@ export class NarrowConnections {
   readonly #marked = new Set<string>();
   readonly #narrowed = new Map<string, ServerHttp2Session>();
   readonly #proved = new Set<string>();
+  #forgetting: NodeJS.Timeout | undefined;
 
   constructor(options: NarrowConnectionsOptions) {
     this.#options = options;
@@ -33,8 +35,14 @@ export class NarrowConnections {
   /** A proof was wrong, and there were too many from its address before. */
   failed(peer: string): void {
     if (this.#marked.has(peer) || this.#narrowed.has(peer) || this.#proved.has(peer)) return;
-    if (this.#marked.size >= MOST_MARKED) this.#unmark();
-    if (this.#marked.size === 0) subscribe(STREAMS, this.#onStream);
+    // All connections of a Unix socket are one peer, and only its owner reaches it.
+    if (peer === "unknown") return;
+    if (this.#marked.size >= MOST_MARKED) this.#forget();
+    if (this.#marked.size === 0) {
+      // Only now: every call on every connection pays for it.
+      subscribe(STREAMS, this.#onStream);
+      this.#forgetting = setTimeout(() => this.#forget(), MARKED_MS).unref();
+    }
     this.#marked.add(peer);
   }
 
@@ -49,14 +57,14 @@ export class NarrowConnections {
   }
 
   close(): void {
-    this.#unmark();
+    this.#forget();
   }
 
   readonly #onStream = (message: unknown): void => {
     const { session } = (message as { readonly stream: ServerHttp2Stream }).stream;
     const peer = `${session?.socket.remoteAddress}:${session?.socket.remotePort}`;
     if (session === undefined || !this.#marked.delete(peer)) return;
-    if (this.#marked.size === 0) unsubscribe(STREAMS, this.#onStream);
+    if (this.#marked.size === 0) this.#forget();
     this.#narrowed.set(peer, session as ServerHttp2Session);
     session.once("close", () => {
       this.#narrowed.delete(peer);
@@ -65,7 +73,8 @@ export class NarrowConnections {
     allow(session as ServerHttp2Session, Math.min(NARROW, this.#options.wide));
   };
 
-  #unmark(): void {
+  #forget(): void {
+    clearTimeout(this.#forgetting);
     this.#marked.clear();
     unsubscribe(STREAMS, this.#onStream);
   }

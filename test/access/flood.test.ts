@@ -64,7 +64,7 @@ class Times {
 }
 
 test(`${TRIES} wrong tokens: none is let in, and good clients are served meanwhile`, {
-  timeout: 120_000 + TRIES * 5,
+  timeout: 240_000 + TRIES * 5,
 }, async () => {
   const good = start("good-main.ts", { SLOTS_TEST_TOKEN: server.adminToken });
   const attacker = start("flood-main.ts");
@@ -98,7 +98,7 @@ test(`${TRIES} wrong tokens: none is let in, and good clients are served meanwhi
       `${idle} calls idle, ${flooded} meanwhile; p99 ${(flooded.at(0.99) / idle.at(0.99)).toFixed(1)} times`,
   );
   // The figure above is what counts; this only says that it was served at all, on any machine.
-  expect(flooded.at(0.99)).toBeLessThan(5_000);
+  expect(flooded.at(0.99)).toBeLessThan(20_000);
   // Strangers can't fill the disk: all of them are counted, in a few records.
   const refusals = () => auditLines(join(server.dataDir, "audit")).filter(({ kind }) => kind === "refusals");
   const counted = () => refusals().reduce((sum, { count = 0 }) => sum + count, 0);
