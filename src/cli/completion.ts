@@ -14,6 +14,8 @@ interface Node {
     readonly long: string;
     readonly description: string;
     readonly takesValue: boolean;
+    /** What its value may be; empty when it is anything. */
+    readonly choices: readonly string[];
   }[];
 }
 
@@ -42,19 +44,21 @@ function nodesOf(command: Command, path: readonly string[]): Node[] {
     name: child.name(),
     description: sentence(child.description()),
   }));
-  const flags = command.options.flatMap(({ long, description, required, optional }) =>
-    long ? [{ long, description: sentence(description), takesValue: required || optional }] : [],
+  const flags = command.options.flatMap(({ long, description, required, optional, argChoices = [] }) =>
+    long
+      ? [{ long, description: sentence(description), takesValue: required || optional, choices: argChoices }]
+      : [],
   );
   const own = { path: path.join(" "), children, flags: [...flags, HELP] };
   return [own, ...command.commands.flatMap((child) => nodesOf(child, [...path, child.name()]))];
 }
 
-const HELP = { long: "--help", description: "show help", takesValue: false };
+const HELP = { long: "--help", description: "show help", takesValue: false, choices: [] };
 
 /** The first sentence, without what shells would take for quotes or markup. */
 function sentence(text: string): string {
   return text
-    .replace(/[.;:(].*$/s, "")
+    .replace(/(?:[.;:](?=\s|$)|\().*$/s, "")
     .replace(/['"`\\[\]$]/g, "")
     .trim();
 }
@@ -63,30 +67,36 @@ function words({ children, flags }: Node): string {
   return [...children.map(({ name }) => name), ...flags.map(({ long }) => long)].join(" ");
 }
 
+/** Flags whose next word is their value, as a pattern of `case`. */
+function valued(nodes: readonly Node[]): string {
+  const flags = nodes.flatMap((node) => node.flags.filter(({ takesValue }) => takesValue));
+  return [...new Set(flags.map(({ long }) => long)), "-f", "-o"].join("|");
+}
+
+/** Commands that have commands of their own, as a pattern of `case`. */
+function groups(nodes: readonly Node[]): string {
+  const paths = nodes.filter(({ children, path }) => children.length > 0 && path !== "");
+  return paths.map(({ path }) => `"${path}"`).join("|");
+}
+
 /** Finds the command that the words so far name, skipping flags and their values. */
 function bash(nodes: readonly Node[]): string {
-  const valued = [
-    ...new Set(nodes.flatMap(({ flags }) => flags.filter((flag) => flag.takesValue).map((f) => f.long))),
-  ];
-  const groups = nodes
-    .filter(({ children, path }) => children.length > 0 && path !== "")
-    .map(({ path }) => path);
   return `# slots completion for bash
 _slots() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} path="" i word
   case "$prev" in
     --output) COMPREPLY=($(compgen -W "human json" -- "$cur")); return ;;
-    ${valued.join("|")}|-f|-o) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    ${valued(nodes)}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=\${COMP_WORDS[i]}
     case "$word" in
-      ${valued.join("|")}|-f|-o) ((i++)) ;;
+      ${valued(nodes)}) ((i++)) ;;
       -*) ;;
       *)
         case "$path" in
           "") path=$word ;;
-          ${groups.map((group) => `"${group}"`).join("|")}) path="$path $word" ;;
+          ${groups(nodes)}) path="$path $word" ;;
         esac ;;
     esac
   done
@@ -98,11 +108,46 @@ ${nodes.map((node) => `    "${node.path}") COMPREPLY=($(compgen -W "${words(node
 complete -o default -F _slots slots`;
 }
 
-/** zsh takes a bash completion as it is. */
+/** For `source` and as a file on zsh's function path. */
 function zsh(nodes: readonly Node[]): string {
+  const quoted = (texts: readonly string[]) => texts.map((text) => `'${text}'`).join(" ");
+  // A colon ends a field of these.
+  const told = (description: string) => description.replaceAll(":", "\\:");
+  const cases = nodes.map(({ path, children, flags }) => {
+    const commands = children.map(({ name, description }) => `${name}:${told(description)}`);
+    const specs = flags.map(({ long, description, takesValue, choices }) => {
+      const value = choices.length > 0 ? `(${choices.join(" ")})` : "_files";
+      return takesValue ? `${long}=[${told(description)}]:value:${value}` : `${long}[${told(description)}]`;
+    });
+    return `    "${path}")\n      commands=(${quoted(commands)})\n      flags=(${quoted(specs)}) ;;`;
+  });
   return `#compdef slots
-autoload -Uz bashcompinit && bashcompinit
-${bash(nodes)}`;
+_slots() {
+  local -a commands flags
+  local verb="" word
+  integer i
+  for ((i = 2; i < CURRENT; i++)); do
+    word=$words[i]
+    case "$word" in
+      ${valued(nodes)}) ((i++)) ;;
+      -*) ;;
+      *)
+        case "$verb" in
+          "") verb=$word ;;
+          ${groups(nodes)}) verb="$verb $word" ;;
+        esac ;;
+    esac
+  done
+  case "$verb" in
+${cases.join("\n")}
+  esac
+  if (( $#commands )) && [[ "$words[CURRENT]" != -* ]]; then
+    _describe -t commands command commands
+  else
+    _arguments -S : $flags '*:file:_files'
+  fi
+}
+if [[ "$funcstack[1]" == _slots ]]; then _slots "$@"; else compdef _slots slots; fi`;
 }
 
 function fish(nodes: readonly Node[]): string {

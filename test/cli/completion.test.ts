@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { PATIENT, Slots } from "./slots.ts";
@@ -28,6 +28,36 @@ describe("slots completion", PATIENT, () => {
     expect(offered("slots get --output j")).toEqual(["json"]);
     expect(offered("slots serve --data-d")).toEqual(["--data-dir"]);
   });
+
+  /** What zsh's own functions are given for a line, which they show with their descriptions. */
+  function offeredInZsh(line: string): string[] {
+    const words = line.split(" ");
+    const script = `compdef() {}; _describe() { print -rl -- "\${(@P)4}" }; _arguments() { print -rl -- "$@" }
+      source ./slots.zsh; words=(${words.map((word) => `'${word}'`).join(" ")}); CURRENT=${words.length}; _slots`;
+    return execFileSync("zsh", ["-f", "-c", script], { cwd: slots.folder, encoding: "utf8" })
+      .trim()
+      .split("\n");
+  }
+
+  const hasZsh = spawnSync("zsh", ["--version"]).status === 0;
+  if (!hasZsh) console.warn("!!!!!! SKIPPED: zsh is not installed");
+  it.skipIf(!hasZsh)(
+    "completes commands, flags and their values in zsh, each with what it does",
+    async () => {
+      writeFileSync(slots.path("slots.zsh"), await slots.ok(["completion", "zsh"]));
+      expect(offeredInZsh("slots to")).toContainEqual(expect.stringMatching(/^token:\w+/));
+      expect(offeredInZsh("slots token cr")).toContainEqual(expect.stringMatching(/^create:\w+/));
+      expect(offeredInZsh("slots --address 127.0.0.1:1 policy ap")).toContainEqual(
+        expect.stringMatching(/^apply:/),
+      );
+      expect(offeredInZsh("slots put app/db --ov")).toContainEqual(
+        expect.stringMatching(/^--overwrite\[\w.*\]$/),
+      );
+      expect(offeredInZsh("slots get --output ")).toContainEqual(
+        expect.stringMatching(/^--output=\[.*\]:value:\(human json\)$/),
+      );
+    },
+  );
 
   it("gives scripts for zsh and fish with every command in them, and no other shell", async () => {
     const [zsh, fish] = await Promise.all([
