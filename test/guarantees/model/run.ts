@@ -459,8 +459,7 @@ class Run {
       case "rotate":
         return this.#world.rotate(action.server);
       case "checkpoint":
-        this.#world.checkpoint(action.mode);
-        return;
+        return this.#world.checkpoint(action.mode);
       case "clock":
         return this.#world.machine.setClock(action.offsetMs);
       case "hold":

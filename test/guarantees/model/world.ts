@@ -240,8 +240,8 @@ export class World {
       await this.#restart(seat, seat === 0 ? ["--new-epoch"] : []);
   }
 
-  checkpoint(mode: CheckpointMode): boolean {
-    return checkpoint(this.#dataDir, mode);
+  checkpoint(mode: CheckpointMode): void {
+    checkpoint(this.#dataDir, mode);
   }
 
   /** Makes the other master key the primary, and retires the one that was if nothing needs it any more. */
@@ -356,7 +356,8 @@ export class World {
     for (const proxy of this.#proxies) proxy.close();
     await Promise.all(this.#servers.map((server) => server.kill()));
     this.machine.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    // Workers whose server was killed may write a little longer.
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   get output(): string {
