@@ -53,7 +53,7 @@ describe("random programs against real servers", () => {
       );
       expect(reports.filter((report) => report !== undefined).join("\n\n")).toBe("");
     },
-    Math.max(900_000, SEQUENCES * 1_000),
+    Math.max(900_000, SEQUENCES * 5_000),
   );
 });
 
