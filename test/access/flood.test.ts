@@ -10,10 +10,12 @@ import { Wire } from "../support/wire.ts";
 import { auditLines } from "./audit-records.ts";
 
 /** Guessing tokens at full speed. On demand: SLOTS_TEST_WRONG_TOKENS=1000000 SLOTS_TEST_AT_ONCE=500. */
-const TRIES = Number(process.env.SLOTS_TEST_WRONG_TOKENS ?? 6_000);
+const TRIES = Number(process.env.SLOTS_TEST_WRONG_TOKENS ?? 4_000);
 /** Quiet and flooded times take turns, so that what else the machine does hits both. */
 const ROUNDS = TRIES < 50_000 ? 2 : 10;
 const QUIET_MS = TRIES < 50_000 ? 1_000 : 5_000;
+/** Tries before anything is measured: a program that has just begun is slow, and holds up the others. */
+const WARM_UP = 1_000;
 let server: ServerProcess;
 let admin: Wire;
 const children: ChildProcess[] = [];
@@ -74,25 +76,31 @@ test(`${TRIES} wrong tokens: none is let in, and good clients are served meanwhi
     return (await measured()).times.length >= 50;
   });
 
+  const codes: Record<string, number> = {};
+  const flood = async (tries: number) => {
+    const answers = await ask<Record<string, number>>(attacker, tries);
+    for (const [code, count] of Object.entries(answers)) codes[code] = (codes[code] ?? 0) + count;
+  };
+  await flood(WARM_UP);
+  await measured();
+
   const idle = new Times();
   const flooded = new Times();
-  const codes: Record<string, number> = {};
   let took = 0;
   for (let round = 0; round < ROUNDS; round++) {
     await pause(QUIET_MS);
     const quiet = await measured();
     idle.add(quiet.times);
     const from = performance.now();
-    const answers = await ask<Record<string, number>>(attacker, TRIES / ROUNDS);
+    await flood(TRIES / ROUNDS);
     took += performance.now() - from;
     const busy = await measured();
     flooded.add(busy.times);
     expect([...quiet.failures, ...busy.failures]).toEqual([]);
-    for (const [code, count] of Object.entries(answers)) codes[code] = (codes[code] ?? 0) + count;
   }
 
   expect(Object.keys(codes).sort()).toEqual(["RESOURCE_EXHAUSTED", "UNAUTHENTICATED"]);
-  expect((codes.RESOURCE_EXHAUSTED ?? 0) + (codes.UNAUTHENTICATED ?? 0)).toBe(TRIES);
+  expect((codes.RESOURCE_EXHAUSTED ?? 0) + (codes.UNAUTHENTICATED ?? 0)).toBe(TRIES + WARM_UP);
   console.log(
     `${JSON.stringify(codes)} at ${((TRIES / took) * 1000).toFixed(0)} a second; a good client's p50 / p90 / p99: ` +
       `${idle} calls idle, ${flooded} meanwhile; p99 ${(flooded.at(0.99) / idle.at(0.99)).toFixed(1)} times`,
@@ -102,8 +110,8 @@ test(`${TRIES} wrong tokens: none is let in, and good clients are served meanwhi
   // Strangers can't fill the disk: all of them are counted, in a few records.
   const refusals = () => auditLines(join(server.dataDir, "audit")).filter(({ kind }) => kind === "refusals");
   const counted = () => refusals().reduce((sum, { count = 0 }) => sum + count, 0);
-  await waitFor("all to be counted", () => counted() === TRIES);
-  expect(refusals().length).toBeLessThan(10 + took / 100 + (ROUNDS * QUIET_MS) / 100);
+  await waitFor("all to be counted", () => counted() === TRIES + WARM_UP);
+  expect(refusals().length).toBeLessThan(100 + (took + ROUNDS * QUIET_MS) / 100);
 });
 
 test("a connection of wrong tokens alone may have few calls at once, until a good one comes on it", async () => {
