@@ -5,6 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import { ServerProcess } from "../support/server-process.ts";
 import { Wire } from "../support/wire.ts";
 import { failWith } from "./support/failures.ts";
+import { integrityOf } from "./support/integrity.ts";
 import { type Contents, shown } from "./support/ledger.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
 import { slotsJson } from "./support/slots-command.ts";
@@ -69,6 +70,7 @@ test(`${BACKUPS} backups under load restore to what the store held at their revi
     copyFileSync(join(server.dataDir, "master.key"), join(dataDir, "master.key"));
     const report = await slotsJson(["backup", "restore", file, "--data-dir", dataDir]);
     const revision = BigInt(report.revision as string);
+    expect(integrityOf(dataDir)).toBe("ok");
     const restored = await ServerProcess.start({ dataDir });
     const there = new Wire(restored.address, server.adminToken);
     try {

@@ -54,7 +54,7 @@ test(`${ROTATIONS} rotations of the master key under load, each killed on its wa
     writeFileSync(keyFile, keys.map(({ text }) => text).join("\n"));
     chmodSync(keyFile, 0o600);
   };
-  const lane = new Lane({ random: random.fork(), writers: 4, serverArgs: ["--master-key-file", keyFile] });
+  const lane = new Lane({ random: random.fork(), writers: 4, masterKeyFile: keyFile });
   cleanups.push(() => lane.dispose());
   try {
     let old = addKey();
@@ -90,6 +90,7 @@ test(`${ROTATIONS} rotations of the master key under load, each killed on its wa
       await lane.wire.call(retireMasterKey, { keyId: old });
       // Gone from the store, it may go from the file: everything opens without it.
       await lane.killAll();
+      expect(await lane.atRest()).toEqual([]);
       keys.shift();
       writeKeys();
       await lane.begin();

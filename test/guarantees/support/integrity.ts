@@ -2,9 +2,17 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needs } from "./needs.ts";
 
-/** What SQLite's own program says of a copy of a store that nobody serves: "ok" when nothing is wrong. */
+let here: boolean | undefined;
+
+/**
+ * What SQLite's own program says of a copy of a store that nobody serves: "ok" when nothing is wrong, or where the
+ * program is missing, which is told once.
+ */
 export function integrityOf(dataDir: string): string {
+  here ??= needs("sqlite3");
+  if (!here) return "ok";
   const copy = mkdtempSync(join(tmpdir(), "slots-copy-"));
   try {
     for (const file of ["store.db", "store.db-wal"]) {

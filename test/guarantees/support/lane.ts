@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
@@ -9,7 +9,6 @@ import { NODE, ServerProcess, SLOTS } from "../../support/server-process.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { Wire } from "../../support/wire.ts";
 import { integrityOf } from "./integrity.ts";
-import { needs } from "./needs.ts";
 import type { Random } from "./random.ts";
 import { changeRecord, deliveryRecord, readStoredAudit } from "./stored-audit.ts";
 import { Watcher } from "./watcher.ts";
@@ -109,6 +108,7 @@ export class Lane {
 
   /** Starts what does not run, checks what must hold, and puts everything under load. */
   async begin(): Promise<void> {
+    if (this.#members.every((member) => member === undefined)) this.#checkIntegrity();
     for (let index = 0; index < this.#members.length; index += 1) {
       this.#members[index] ??= await this.#start();
     }
@@ -202,7 +202,8 @@ export class Lane {
    * that was answered or sent and be as it was written (S4). Needs all to be down, and a store.
    */
   async atRest(): Promise<readonly string[]> {
-    const problems = needs("sqlite3") && this.integrity() !== "ok" ? [`sqlite3: ${this.integrity()}`] : [];
+    const problems: string[] = [];
+    this.#checkIntegrity();
     const audit = await readStoredAudit(this.dataDir, new Keyring(readMasterKeyFile(this.#masterKeyFile)));
     const told = [
       ...this.writers.flatMap(({ revisions }) => revisions.map(changeRecord)),
@@ -213,11 +214,6 @@ export class Lane {
     const lost = told.filter((record) => !audit?.records.has(record));
     problems.push(...lost.map((record) => `the audit log has no record of: ${record} (S4)`));
     return [...problems, ...(audit?.accusations ?? [])];
-  }
-
-  /** What SQLite's own program says of a copy of the store as it was left. */
-  integrity(): string {
-    return integrityOf(this.dataDir);
   }
 
   async killAll(): Promise<void> {
@@ -252,6 +248,13 @@ export class Lane {
     this.kills += 1;
     await Promise.all(member.follows);
     member.wire.close();
+  }
+
+  /** SQLite's own program looks at what was left. */
+  #checkIntegrity(): void {
+    if (!existsSync(join(this.dataDir, "store.db"))) return;
+    const found = integrityOf(this.dataDir);
+    if (found !== "ok") throw new Error(`sqlite3 says of ${this.dataDir}: ${found}`);
   }
 
   /** Everything at rest: what every server tells is what was answered, and every watcher comes to hold it. */
