@@ -1,4 +1,4 @@
-import { isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { type Reason, SlotsError } from "../domain/errors.ts";
 import { prepared } from "./status.ts";
 
@@ -7,7 +7,8 @@ import { prepared } from "./status.ts";
  * those has 2^64. Anything else (a Unix socket has no address) is a group of its own.
  */
 export function addressGroup(address: string): string {
-  const text = address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+  const mapped = address.startsWith("::ffff:") ? address.slice("::ffff:".length) : "";
+  const text = isIPv4(mapped) ? mapped : address;
   if (!isIPv6(text)) return text;
   const [head = "", tail] = (text.split("%")[0] ?? "").split("::");
   const before = head === "" ? [] : head.split(":");
