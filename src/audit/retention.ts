@@ -46,7 +46,11 @@ export async function findExpired({ directory, storeKey, anchors, before }: Find
       const next = segments[index + 1];
       // A cheap look first: what is young by its name is not read.
       if ((next ?? segment).time >= before || (next === undefined && anchor?.closed !== true)) break;
-      const content = await readSegment(segment, key);
+      const content = await readSegment(segment, key).catch((cause: NodeJS.ErrnoException) => {
+        // Another process of the server was faster.
+        if (cause.code === "ENOENT") return undefined;
+        throw cause;
+      });
       if (content === undefined || content.latest >= before) break;
       if (next === undefined && !content.isEnd(anchor!)) break;
       going.push(segment);
