@@ -1,13 +1,21 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ServerProcess } from "../support/server-process.ts";
+import { NODE, ServerProcess } from "../support/server-process.ts";
 import { runCampaign } from "./fuzz/campaign.ts";
+import { openAndCancel } from "./fuzz/open-and-cancel.ts";
 import { METHODS } from "./fuzz/targets.ts";
 import { BAD_PEERS } from "./support/bad-peers.ts";
 import { GoodClient, memoryOf } from "./support/good-client.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
 
 const INPUTS = countOf("SLOTS_TEST_FUZZ", 50_000);
+const CANCELS = countOf("SLOTS_TEST_CANCELS", 20_000);
+const PARSER_SECONDS = countOf("SLOTS_TEST_PARSER_SECONDS", 25);
 const ATTACK_MS = 3_000;
+/** Places for calls and watches that, were they not given back, cancelled calls would soon have taken. */
+const PLACES = 3000;
 /** What a server may grow by under all of it. Twice what Node's heap takes before it cares to collect. */
 const MEMORY_BYTES = 768 << 20;
 const seed = seedOf("fuzz");
@@ -31,12 +39,28 @@ test(
   Math.max(1_200_000, INPUTS * 60),
 );
 
+test(
+  `our own parsers, for ${PARSER_SECONDS} s of processor time led by what runs inside them`,
+  async () => {
+    // In a process of its own: what is counted there must be nobody else's.
+    const main = join(import.meta.dirname, "fuzz/parsers/main.ts");
+    const { stdout } = await promisify(execFile)(NODE, [main], {
+      env: { ...process.env, SLOTS_TEST_SEED: `${seed}`, SLOTS_TEST_PARSER_SECONDS: `${PARSER_SECONDS}` },
+    });
+    console.log(stdout);
+  },
+  Math.max(900_000, PARSER_SECONDS * 20_000),
+);
+
 let server: ServerProcess;
 let good: GoodClient;
 let memory = 0;
 
 beforeAll(async () => {
-  server = await ServerProcess.start({ args: ["--log-level", "error", "--failed-logins-burst", "1000000"] });
+  const bounds = ["--max-calls-per-identity", `${PLACES}`, "--max-watches-per-identity", `${PLACES}`];
+  server = await ServerProcess.start({
+    args: ["--log-level", "error", "--failed-logins-burst", "1000000", ...bounds],
+  });
   good = new GoodClient(server);
   await good.next();
   memory = memoryOf(server);
@@ -63,3 +87,18 @@ for (const [name, attack] of Object.entries(BAD_PEERS)) {
     await mustBeWell();
   });
 }
+
+test(
+  `S6: ${CANCELS} calls that are opened and cancelled`,
+  async () => {
+    const { address, adminToken: token } = server;
+    const { connections, cancelled } = await openAndCancel(
+      { address, token, random: new Random(seed) },
+      CANCELS,
+    );
+    console.log(`${cancelled} of ${CANCELS} were cancelled in time, over ${connections} connections`);
+    expect(cancelled).toBeGreaterThan(PLACES);
+    await mustBeWell();
+  },
+  Math.max(900_000, CANCELS * 5),
+);

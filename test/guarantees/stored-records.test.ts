@@ -181,7 +181,8 @@ function changeOne(file: string, { table, column, type }: Column, random: Random
     return `${table}.${column} of row ${row}: ${String(same(before))} became ${String(same(after))}`;
   } catch (error) {
     // A value that is there already, or that its column may not have.
-    if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_CONSTRAINT")) return undefined;
+    if (error instanceof Database.SqliteError && /^SQLITE_(?:CONSTRAINT|MISMATCH)/.test(error.code))
+      return undefined;
     throw error;
   } finally {
     db.close();

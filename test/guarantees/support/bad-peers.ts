@@ -1,4 +1,4 @@
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import type { Random } from "./random.ts";
 import { FLAG, FRAME, frame, headerBlock, RawHttp2 } from "./raw-http2.ts";
 
@@ -14,6 +14,7 @@ export interface Attack {
 type BadPeer = (attack: Attack) => Promise<readonly RawHttp2[]>;
 
 const PATH = "/secretslots.v1.SecretService/GetSecret";
+const APPLY_POLICIES = "/secretslots.v1.AdminService/ApplyPolicies";
 
 function request(token: string, more: Readonly<Record<string, string>> = {}): Buffer {
   return headerBlock({
@@ -61,6 +62,18 @@ function dataFrames(stream: number, bytes: Buffer): Buffer {
     frames.push(frame(FRAME.data, last ? FLAG.endStream : 0, stream, bytes.subarray(at, at + 16_384)));
   }
   return Buffer.concat(frames);
+}
+
+/** A field in a field in a field. */
+function lengthDelimited(depth: number): Buffer {
+  let bytes: Buffer = Buffer.alloc(0);
+  for (let level = 0; level < depth; level += 1) {
+    const length: number[] = [];
+    let rest = bytes.length;
+    for (; rest >= 128; rest >>= 7) length.push((rest & 127) | 128);
+    bytes = Buffer.concat([Buffer.from([0x0a, ...length, rest]), bytes]);
+  }
+  return bytes;
 }
 
 async function one(address: string, bytes: Buffer): Promise<RawHttp2> {
@@ -147,6 +160,42 @@ export const BAD_PEERS: Readonly<Record<string, BadPeer>> = {
       dataFrames(1, bomb),
     ]);
     return Promise.all(Array.from({ length: 4 }, () => one(address, call)));
+  },
+  "compressed bombs of every kind": async ({ address, token }) => {
+    const zeros = Buffer.alloc(64 << 20);
+    const bombs = {
+      gzip: gzipSync(zeros),
+      deflate: deflateSync(zeros),
+      identity: gzipSync(zeros),
+      br: gzipSync(zeros),
+    };
+    const calls = Object.entries(bombs).map(([encoding, bytes]) =>
+      Buffer.concat([
+        frame(FRAME.headers, FLAG.endHeaders, 1, request(token, { "grpc-encoding": encoding })),
+        dataFrames(1, message(1, bytes)),
+      ]),
+    );
+    return Promise.all(calls.map((call) => one(address, call)));
+  },
+  "nesting bombs": async ({ address, token }) => {
+    const bytes = 4_000_000;
+    const nested = [
+      // Groups that open and never close; groups in groups; a policy in a policy's bytes.
+      Buffer.alloc(bytes, 0x0b),
+      Buffer.concat([Buffer.alloc(bytes / 2, 0x7b), Buffer.alloc(bytes / 2, 0x7c)]),
+      lengthDelimited(4000),
+    ];
+    return Promise.all(
+      nested.map((payload) =>
+        one(
+          address,
+          Buffer.concat([
+            frame(FRAME.headers, FLAG.endHeaders, 1, request(token, { ":path": APPLY_POLICIES })),
+            dataFrames(1, message(0, payload)),
+          ]),
+        ),
+      ),
+    );
   },
   "absurd deadlines": async ({ address, token }) => {
     const deadlines = ["99999999H", "0n", "-1S", "abc", "123456789S", "1", "", "1e9S", "９S", "0x1S"];
