@@ -109,9 +109,9 @@ export const MOMENTS: readonly Moment[] = [
   after(
     "load",
     "between the registration of a watch and its snapshot",
-    10,
+    6,
     WATCH,
-    "      subscription.arm();",
+    "      if (woken === undefined) subscription.arm();",
   ),
   before(
     "load",
@@ -120,14 +120,20 @@ export const MOMENTS: readonly Moment[] = [
     WATCH,
     "      session.require(head, name);",
   ),
-  before(
+  after(
     "load",
     "between an event's audit record and the event",
     10,
     WATCH,
-    "        yield { ...event, resumeToken: tokenAt(epoch, told) };",
+    "        await recordDelivery(core, call, name, event);",
   ),
-  before("load", "between an event and the wait for the next", 10, WATCH, "        await subscription.wait("),
+  before(
+    "load",
+    "between an event and the wait for the next",
+    10,
+    WATCH,
+    "      woken = await subscription.wait(",
+  ),
 
   // What destroying leaves in the WAL
   before("load", "after a destroy, before its checkpoint", 1, CHECKPOINTER, TRUNCATE),

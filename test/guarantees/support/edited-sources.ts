@@ -10,15 +10,13 @@ export interface SourceEdit {
   readonly replace: string;
 }
 
-/**
- * Changes sources as this process loads them. What is on disk, and with it what is published, knows nothing of it. An
- * edit whose text is no longer there throws, so that nothing is ever tried in vain. `what`: named in the error.
- */
-export function editSources(what: string, edits: readonly SourceEdit[]): void {
-  const source = new URL("../../../src/", import.meta.url);
+const SOURCE = new URL("../../../src/", import.meta.url);
+
+/** The sources with their edits, by URL. Throws where the text of one does not stand exactly once. */
+export function editedSources(what: string, edits: readonly SourceEdit[]): ReadonlyMap<string, string> {
   const edited = new Map<string, string>();
   for (const { file, find, replace } of edits) {
-    const { href } = new URL(file, source);
+    const { href } = new URL(file, SOURCE);
     const text = edited.get(href) ?? readFileSync(new URL(href), "utf8");
     const [before, after, ...more] = text.split(find);
     if (before === undefined || after === undefined || more.length > 0) {
@@ -26,6 +24,15 @@ export function editSources(what: string, edits: readonly SourceEdit[]): void {
     }
     edited.set(href, before + replace + after);
   }
+  return edited;
+}
+
+/**
+ * Changes sources as this process loads them. What is on disk, and with it what is published, knows nothing of it. An
+ * edit whose text is no longer there throws, so that nothing is ever tried in vain. `what`: named in the error.
+ */
+export function editSources(what: string, edits: readonly SourceEdit[]): void {
+  const edited = editedSources(what, edits);
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
