@@ -63,7 +63,7 @@ test(
     expect(sum(({ answered }) => answered)).toBeGreaterThan(KILLS);
     expect(resumes).toBeGreaterThan(KILLS);
   },
-  Math.max(900_000, KILLS * 4000),
+  Math.max(900_000, KILLS * 20_000),
 );
 
 test(

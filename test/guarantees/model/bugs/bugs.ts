@@ -280,8 +280,8 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   // Upkeep
   bug("rewrap that skips a row", "keys", 1, [
     "core/master-keys.ts",
-    "const items = page.rows.flatMap((row) => {",
-    "const items = page.rows.slice(1).flatMap((row) => {",
+    "of page.rows.entries()) {",
+    "of page.rows.slice(1).entries()) {",
   ]),
   bug(
     "sealed by a key that another process retired",
