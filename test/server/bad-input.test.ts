@@ -6,6 +6,7 @@ import {
   SecretService,
   SlotState,
 } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { encodePageToken } from "../../src/core/page-token.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { failure, Wire } from "../support/wire.ts";
 
@@ -51,8 +52,7 @@ describe("bad input", () => {
       wire.call(deleteSecret, { name }),
       wire.call(updateSecret, { name, updateMask: { paths: ["comment"] } }),
     ];
-    for (const call of calls) {
-      const error = await failure(call);
+    for (const error of await Promise.all(calls.map((call) => failure(call)))) {
       expect([error.code, error.reason, error.domain, error.fields]).toEqual([
         "INVALID_ARGUMENT",
         "INVALID_FIELD",
@@ -94,6 +94,12 @@ describe("bad input", () => {
     ["an at that is too large", () => wire.at("there", 2n ** 63n), "at"],
     ["a negative page size", () => wire.call(listSecrets, { pageSize: -1 }), "page_size"],
     ["a page token of other arguments", () => wire.call(listSecrets, { pageToken: "AAAA" }), "page_token"],
+    [
+      "a page token that passes its check and holds no slot",
+      () =>
+        wire.call(listSlots, { name: "there", pageToken: encodePageToken(["ListSlots", "there"], "1e3") }),
+      "page_token",
+    ],
     [
       "an update without a mask",
       () => wire.call(updateSecret, { name: "there", comment: "x" }),

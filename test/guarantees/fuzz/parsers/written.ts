@@ -38,6 +38,7 @@ export const WRITTEN: readonly ParserTarget[] = [
     seeds: [
       "# a comment\nlisten = 127.0.0.1:0\nworkers = auto\n",
       'data-dir = "/var/lib/slots"\nnew-epoch = true\naudit-sync = fsync\nwrite-queue=10',
+      "constructor = x",
     ],
     check: (input) => {
       const text = input.toString();
@@ -64,7 +65,7 @@ export const WRITTEN: readonly ParserTarget[] = [
   {
     name: "policy file",
     modules: ["src/cli/policy-text.ts"],
-    seeds: [POLICIES, "policies: []", "a: &a [x]\npolicies: *a\n"],
+    seeds: [POLICIES, "policies: []", "a: &a [x]\npolicies: *a\n", "*a"],
     check: (input) => {
       const parsed = orRefused(() => parsePolicyText(input.toString(), "file"), usage);
       if (parsed === undefined) return;
@@ -169,6 +170,7 @@ export const WRITTEN: readonly ParserTarget[] = [
     modules: ["src/cli/arguments.ts"],
     seeds: [
       "2030-01-31",
+      "2030-02-30",
       "2030-01-31T00:00:00Z",
       "12h",
       "8w",
