@@ -118,7 +118,11 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "if ((slots[middle]?.slot ?? at) <= at) low = middle + 1;",
     "if ((slots[middle]?.slot ?? at) < at) low = middle + 1;",
   ]),
-  bug("disabled slot served", "calls", 1, ["core/opened-secrets.ts", `      state: "enabled",\n`, ""]),
+  bug("disabled slot served", "calls", 1, [
+    "storage/sqlite/reader.ts",
+    "WHERE secret_id = +? AND state = 'enabled' AND slot <= ? ORDER BY slot DESC LIMIT 1",
+    "WHERE secret_id = +? AND state <> 'destroyed' AND slot <= ? ORDER BY slot DESC LIMIT 1",
+  ]),
   bug("old value cached after disable", "calls", 1, [
     "core/opened-secrets.ts",
     "if (change.name !== undefined) names.add(change.name);",
