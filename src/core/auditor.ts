@@ -2,6 +2,7 @@ import type { AuditCaller, AuditLog, CallRecord, DeliveryRecord } from "../audit
 import { type ErrorCode, SlotsError } from "../domain/errors.ts";
 import type { SecretName } from "../domain/names.ts";
 import type { Revision, SlotNumber } from "../domain/numbers.ts";
+import type { SecretValue } from "../domain/secret-value.ts";
 import type { CommitResult } from "../storage/commit.ts";
 import type { SlotMeta } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -116,13 +117,17 @@ export class Auditor {
     return this.#append(call, { ...about(subject), code: error.code, reason: error.reason });
   }
 
-  /** An event of a watch. Streams that get the same one in one turn share a record. */
+  /**
+   * An event of a watch. Streams that get the same one in one turn share a record, which holds its value until it is
+   * written.
+   */
   delivered(
     call: Call,
     event: "current" | "absent" | "slot" | "removed" | "failed",
     secret: SecretName,
     slot: SlotNumber | undefined,
     revision: Revision,
+    value?: SecretValue,
   ): Promise<void> {
     const { rpc } = call;
     let delivery = this.#latest;
@@ -133,23 +138,26 @@ export class Auditor {
       delivery.event !== event ||
       delivery.rpc !== rpc
     ) {
-      delivery = this.#deliveryOf({ rpc, event, secret, slot, revision });
+      delivery = this.#deliveryOf({ rpc, event, secret, slot, revision }, value);
       this.#latest = delivery;
     }
     delivery.streams.push(callerOf(call));
     return delivery.written;
   }
 
-  #deliveryOf(what: Omit<DeliveryRecord, "kind" | "streams">): Delivery {
+  #deliveryOf(what: Omit<DeliveryRecord, "kind" | "streams">, value: SecretValue | undefined): Delivery {
     const key = `${what.rpc} ${what.event} ${what.secret} ${what.slot} ${what.revision}`;
     const known = this.#deliveries.get(key);
     if (known !== undefined) return known;
     const streams: AuditCaller[] = [];
-    const written = Promise.resolve().then(() => {
-      this.#deliveries.delete(key);
-      this.#latest = undefined;
-      return this.#log.append({ kind: "delivery", ...what, streams });
-    });
+    value?.hold();
+    const written = Promise.resolve()
+      .then(() => {
+        this.#deliveries.delete(key);
+        this.#latest = undefined;
+        return this.#log.append({ kind: "delivery", ...what, streams });
+      })
+      .finally(() => value?.release());
     const delivery = { ...what, streams, written };
     this.#deliveries.set(key, delivery);
     return delivery;

@@ -17,7 +17,9 @@ export class Subscription implements Alarm {
   tick: number | undefined;
   readonly names: readonly string[];
   readonly #bell: Bell;
-  readonly #call: Pick<Call, "peer" | "signal">;
+  /** Streams of one connection are woken together: what they are sent leaves in one piece. */
+  readonly connection: string;
+  readonly #signal: AbortSignal;
   #rung = true;
   #wake: ((head: ArmedHead) => void) | undefined;
   /** What rang since the last `arm`; "all" when it may be anything. */
@@ -28,13 +30,9 @@ export class Subscription implements Alarm {
   constructor(bell: Bell, names: readonly string[], call: Pick<Call, "peer" | "signal">) {
     this.#bell = bell;
     this.names = names;
-    this.#call = call;
-    call.signal.addEventListener("abort", () => this.wake(undefined), { once: true });
-  }
-
-  /** Streams of one connection are woken together: what they are sent leaves in one piece. */
-  get connection(): string {
-    return this.#call.peer;
+    this.connection = call.peer;
+    this.#signal = call.signal;
+    this.#signal.addEventListener("abort", () => this.wake(undefined), { once: true });
   }
 
   get waiting(): boolean {
@@ -54,7 +52,7 @@ export class Subscription implements Alarm {
    * shares one look at the store.
    */
   wait(ms: number): Promise<ArmedHead> {
-    if (this.#rung || this.#call.signal.aborted) return Promise.resolve(undefined);
+    if (this.#rung || this.#signal.aborted) return Promise.resolve(undefined);
     this.#bell.alarms.set(this, ms);
     return new Promise((resolve) => {
       this.#wake = resolve;

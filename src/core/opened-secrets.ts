@@ -21,6 +21,12 @@ export interface SecretState {
   readonly floor: Revision;
 }
 
+/** A state, and where the store stood when it was so. */
+export interface CurrentState {
+  readonly head: Head;
+  readonly state: SecretState;
+}
+
 export interface OpenedSecretsOptions {
   readonly storage: Storage;
   readonly keyring: Keyring;
@@ -73,6 +79,8 @@ export class OpenedSecrets {
   readonly #maxBytes: number;
   readonly #entries = new Map<string, Entry>();
   readonly #evicted = new EvictedValues();
+  /** What `current` gave last: the streams of a fan-out ask for the same, one after the other. */
+  #latest: CurrentState | undefined;
   #bytes = 0;
   #epoch: string;
   #applied: Revision;
@@ -103,12 +111,17 @@ export class OpenedSecrets {
   }
 
   /** The state at `head`, which `sync` gave in this call, or at a later one. */
-  current(name: SecretName, known = this.sync()): { readonly head: Head; readonly state: SecretState } {
+  current(name: SecretName, known = this.sync()): CurrentState {
+    const latest = this.#latest;
+    if (latest?.head === known && latest.state.name === name) return latest;
     // Somebody may have looked since, and then what is kept is of a later moment than that head.
     const isOld = known.revision !== this.#applied || known.epoch !== this.#epoch;
     const head = isOld ? this.sync() : known;
     const entry = this.#touch(name);
-    if (entry?.state !== undefined) return { head, state: entry.state };
+    if (entry?.state !== undefined) {
+      this.#latest = { head, state: entry.state };
+      return this.#latest;
+    }
     const read = this.#storage.readCurrent(name);
     const state = stateOf(name, read);
     // Only secrets that exist are kept: names that do not are without number.
@@ -200,6 +213,7 @@ export class OpenedSecrets {
     } else {
       for (const name of changed) this.#forget(name);
     }
+    this.#latest = undefined;
     if (head.epoch !== this.#epoch) this.#commitIds.clear();
     const rightsMoved = head.accessRevision !== this.#accessRevision;
     this.#epoch = head.epoch;
@@ -263,6 +277,7 @@ export class OpenedSecrets {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     this.#entries.delete(name);
+    this.#latest = undefined;
     this.#evicted.add(entry.values.values());
     this.#bytes -= entry.bytes;
   }

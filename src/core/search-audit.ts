@@ -54,7 +54,7 @@ async function endWithRights(
     while (!call.signal.aborted) {
       rights.arm();
       session.require(core.opened.sync());
-      await rights.wait(session.atMost(LONGEST_WAIT_MS, core.now()));
+      await rights.wait(session.atMost(LONGEST_WAIT_MS, core.now));
     }
   } catch (error) {
     over.abort(error);

@@ -34,9 +34,9 @@ export class Session {
   }
 
   /** How long a stream may wait before it has to ask again, although nothing rang; at most `ms`. */
-  atMost(ms: number, now: number): number {
+  atMost(ms: number, now: () => number): number {
     const { expireTime } = this.#call.identity.principal;
-    return expireTime === undefined ? ms : Math.max(0, Math.min(ms, expireTime - now));
+    return expireTime === undefined ? ms : Math.max(0, Math.min(ms, expireTime - now()));
   }
 }
 

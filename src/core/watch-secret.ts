@@ -1,11 +1,11 @@
 import type { SecretName } from "../domain/names.ts";
-import type { Revision } from "../domain/numbers.ts";
+import type { Revision, SlotNumber } from "../domain/numbers.ts";
 import type { Head } from "../storage/records.ts";
 import type { Call, Send } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
 import type { SecretState } from "./opened-secrets.ts";
-import { recordRefusal, type Subject } from "./recorded.ts";
+import { recordRefusal } from "./recorded.ts";
 import { canResume } from "./resume.ts";
 import { decodeResumeToken } from "./resume-token.ts";
 import type { WatchSecretEvent } from "./watch-events.ts";
@@ -39,7 +39,7 @@ export async function watchSecret(
   const { events } = core;
 
   const subscription = core.bell.subscribe([name], call);
-  let about: Subject = { name };
+  let slot: SlotNumber | undefined;
   try {
     // Rights first, by the name alone: nothing is looked up for a caller without a grant (S3).
     session.require(core.opened.sync(), name);
@@ -77,13 +77,15 @@ export async function watchSecret(
           await send(events.absent(head, name, told, told));
           continue;
         }
-        const slot = state.slot?.slot;
-        about = slot === undefined ? { name } : { name, slot };
-        const event = events.state(head, state, wasReset && told === "nothing");
-        await recordDelivery(core, call, name, event);
+        slot = state.slot?.slot;
+        const message = events.state(head, state, wasReset && told === "nothing");
+        const { revision, event } = message;
+        if (event.kind === "current")
+          await core.audit.delivered(call, "current", name, event.slot.slot, revision, event.value);
+        else await core.audit.delivered(call, "absent", name, undefined, revision);
         told = head.revision;
         lastSent = core.steadyNow();
-        await send(event);
+        await send(message);
       } else if (lastSent === 0 || core.steadyNow() - lastSent >= core.progressMs) {
         // The first answer to a resumed watch with no news, and a sign of life on an idle one (W7, W8).
         told = head.revision;
@@ -91,10 +93,10 @@ export async function watchSecret(
         await send(events.progress(head, state));
       }
       const progressIn = lastSent + core.progressMs - core.steadyNow();
-      woken = await subscription.wait(session.atMost(progressIn, core.now()));
+      woken = await subscription.wait(session.atMost(progressIn, core.now));
     }
   } catch (error) {
-    await recordRefusal(core, call, error, about);
+    await recordRefusal(core, call, error, slot === undefined ? { name } : { name, slot });
     throw error;
   } finally {
     subscription.close();
@@ -103,19 +105,4 @@ export async function watchSecret(
 
 function isReborn(state: SecretState, told: Revision): boolean {
   return state.secret !== undefined && state.deletedRevision > told && state.secret.bornRevision > told;
-}
-
-async function recordDelivery(
-  core: Core,
-  call: Call,
-  name: SecretName,
-  { revision, event }: WatchSecretEvent,
-): Promise<void> {
-  if (event.kind !== "current") return core.audit.delivered(call, "absent", name, undefined, revision);
-  event.value.hold();
-  try {
-    await core.audit.delivered(call, "current", name, event.slot.slot, revision);
-  } finally {
-    event.value.release();
-  }
 }

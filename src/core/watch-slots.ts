@@ -106,7 +106,7 @@ export async function watchSlots(
         changes.afterReset = false;
         await send({ epoch, revision, resumeToken: tokenAt(head), event: { kind } });
       } else {
-        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now()));
+        await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now));
       }
     }
   } catch (error) {

@@ -20,8 +20,8 @@ import type { Call, Send } from "../core/call.ts";
 import type { Rpc } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
-import { MessageWriter } from "./message-writer.ts";
 import type { OpenStreams } from "./open-streams.ts";
+import { type OutgoingStream, serveStream } from "./serve-stream.ts";
 import { type ArrivedCall, ServerCall } from "./server-call.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
 
@@ -106,7 +106,7 @@ export function serviceImplementation<S extends DescService>(
       return [
         method.localName,
         method.methodKind === "server_streaming"
-          ? (raw: RawStream) => void serveStream(method, handler, raw, gate)
+          ? (raw: RawStream) => void serveGrpcStream(method, handler, raw, gate)
           : (raw: RawUnary, answer: sendUnaryData<Buffer>) =>
               void serveUnary(method, handler, raw, answer, gate),
       ];
@@ -138,30 +138,20 @@ async function serveUnary(
   answer(null, bytes);
 }
 
-async function serveStream(
+function serveGrpcStream(
   method: DescMethod,
   handler: StreamHandler<DescMessage, DescMessage>,
   raw: RawStream,
   gate: Gate,
 ): Promise<void> {
-  const call = new ServerCall(method.name as Rpc, raw);
-  const writer = new MessageWriter(raw, call, gate);
-  try {
-    gate.streams.add(call);
-    const known = await gate.enter(call);
-    const request = decode(method.input, raw.request);
-    await handler(request, known, (message) => writer.write(encode(method.output, message)));
-    if (call.signal.aborted) throw call.signal.reason;
-    gate.ended(call, undefined);
-    raw.end();
-  } catch (thrown) {
-    const error = toSlotsError(thrown);
-    gate.ended(call, error);
-    raw.emit("error", grpcStatus(error));
-  } finally {
-    gate.streams.delete(call);
-    writer.close();
-  }
+  const out: OutgoingStream = {
+    write: (message, taken) => raw.write(message, taken),
+    end: () => raw.end(),
+    fail: (status) => raw.emit("error", status),
+  };
+  return serveStream(new ServerCall(method.name as Rpc, raw), out, gate, (known, send) =>
+    handler(decode(method.input, raw.request), known, (message) => send(encode(method.output, message))),
+  );
 }
 
 /** Throws MALFORMED_REQUEST. */

@@ -1,7 +1,7 @@
-import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { Alarm, Alarms } from "../core/alarms.ts";
 import { SlotsError } from "../domain/errors.ts";
-import type { ServerCall } from "./server-call.ts";
+import type { OutgoingStream } from "./serve-stream.ts";
+import type { AbortableCall } from "./server-call.ts";
 
 /**
  * Writes the messages of one stream, each when the transport has taken the one before, so that at most one event
@@ -10,8 +10,9 @@ import type { ServerCall } from "./server-call.ts";
 export class MessageWriter implements Alarm {
   at = Number.POSITIVE_INFINITY;
   tick: number | undefined;
-  readonly #raw: ServerWritableStream<Buffer, Buffer>;
-  readonly #call: ServerCall;
+  readonly #out: OutgoingStream;
+  readonly #call: AbortableCall;
+  readonly #signal: AbortSignal;
   readonly #alarms: Alarms;
   readonly #slowMs: number;
   #taken: (() => void) | undefined;
@@ -21,25 +22,26 @@ export class MessageWriter implements Alarm {
   };
 
   constructor(
-    raw: ServerWritableStream<Buffer, Buffer>,
-    call: ServerCall,
+    out: OutgoingStream,
+    call: AbortableCall,
     { alarms, slowConsumerMs }: { readonly alarms: Alarms; readonly slowConsumerMs: number },
   ) {
-    this.#raw = raw;
+    this.#out = out;
     this.#call = call;
     this.#alarms = alarms;
     this.#slowMs = slowConsumerMs;
-    call.signal.addEventListener("abort", this.#finish, { once: true });
+    this.#signal = call.signal;
+    this.#signal.addEventListener("abort", this.#finish, { once: true });
   }
 
   /** Resolves once the transport has the message, or the call was aborted; wait for it before the next one. */
   write(message: Buffer): Promise<void> {
-    if (this.#call.signal.aborted) return Promise.resolve();
+    if (this.#signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       this.#taken = resolve;
       this.#alarms.set(this, this.#slowMs);
       // A write that fails means that the stream is gone: its signal says so, or is about to.
-      this.#raw.write(message, this.#finish);
+      this.#out.write(message, this.#finish);
     });
   }
 

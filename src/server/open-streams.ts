@@ -1,16 +1,16 @@
-import type { ServerCall } from "./server-call.ts";
+import type { AbortableCall } from "./server-call.ts";
 
 /** The streams that are open, so that a server that stops can end them. */
 export class OpenStreams {
-  readonly #calls = new Set<ServerCall>();
+  readonly #calls = new Set<AbortableCall>();
   #reason: Error | undefined;
 
-  add(call: ServerCall): void {
+  add(call: AbortableCall): void {
     this.#calls.add(call);
     if (this.#reason !== undefined) call.abort(this.#reason);
   }
 
-  delete(call: ServerCall): void {
+  delete(call: AbortableCall): void {
     this.#calls.delete(call);
   }
 

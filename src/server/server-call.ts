@@ -20,13 +20,19 @@ export interface ArrivedCall {
   leave: (() => void) | undefined;
 }
 
+/** A call that can be ended from this side. */
+export interface AbortableCall extends ArrivedCall {
+  /** Its signal aborts with this reason, unless it was aborted before. */
+  abort(reason: unknown): void;
+}
+
 export type RawCall =
   | ServerUnaryCall<Buffer, Buffer>
   | ServerWritableStream<Buffer, Buffer>
   | ServerDuplexStream<Buffer, Buffer>;
 
 /** A call as grpc-js gives it. */
-export class ServerCall implements ArrivedCall {
+export class ServerCall implements AbortableCall {
   readonly rpc: Rpc;
   readonly peer: string;
   readonly since = performance.now();

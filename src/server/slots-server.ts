@@ -21,6 +21,7 @@ import { ServerCall } from "./server-call.ts";
 import { adminService } from "./services/admin-service.ts";
 import { ReadService } from "./services/read-service.ts";
 import { secretService } from "./services/secret-service.ts";
+import { WatchService } from "./services/watch-service.ts";
 import { grpcStatus, toSlotsError } from "./status.ts";
 import type { ClientCertificate, Tls } from "./tls/tls.ts";
 
@@ -85,13 +86,14 @@ export class SlotsServer {
     });
     this.#health = new HealthService([SecretService.typeName, AdminService.typeName]);
     const reads = new ReadService(core);
-    this.#serve(SecretService, secretService(core, reads, options.features));
+    const watches = new WatchService(core);
+    this.#serve(SecretService, secretService(core, reads, watches, options.features));
     this.#serve(AdminService, adminService(core, keys));
     this.#server.addService(serviceDefinition(Health), this.#health.implementation());
     this.#serveReflection();
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const { maxMessageBytes } = options;
-    const front = new ReadFront({ reads, opened: core.opened, gate: this.#gate(), maxMessageBytes });
+    const front = new ReadFront({ reads, watches, opened: core.opened, gate: this.#gate(), maxMessageBytes });
     // TLS is done before grpc-js sees a connection, so that certificates are judged in one place.
     const inject = (socket: Socket) => {
       front.attach(socket);

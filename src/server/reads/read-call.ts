@@ -2,7 +2,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Rpc } from "../../core/required-action.ts";
-import { type ArrivedCall, callerGone } from "../server-call.ts";
+import { type AbortableCall, callerGone } from "../server-call.ts";
 import type { GrpcStatus } from "../status.ts";
 import type { CertifiedCall } from "../tls/tls.ts";
 
@@ -24,16 +24,16 @@ export class ReadConnection {
   }
 }
 
-const RESPONSE = { ":status": 200, "content-type": "application/grpc+proto" } as const;
-const OK = { "grpc-status": "0" } as const;
-const WITH_TRAILERS = { waitForTrailers: true } as const;
+export const RESPONSE = { ":status": 200, "content-type": "application/grpc+proto" } as const;
+export const OK = { "grpc-status": "0" } as const;
+export const WITH_TRAILERS = { waitForTrailers: true } as const;
 const NO_CHUNKS: Buffer[] = [];
 
 const CALL = Symbol("read call");
 type CallStream = ServerHttp2Stream & { [CALL]: ReadCall };
 
 /** A unary call on its HTTP/2 stream: one message in, one message or a status out. */
-export class ReadCall implements ArrivedCall {
+export class ReadCall implements AbortableCall {
   readonly rpc: Rpc;
   readonly authorization: readonly string[];
   readonly since = performance.now();
@@ -41,7 +41,7 @@ export class ReadCall implements ArrivedCall {
   /** All bytes of the request, its frame's prefix included; set once its sender ended it. */
   request: Buffer | undefined = undefined;
   readonly #connection: ReadConnection;
-  readonly #stream: ServerHttp2Stream;
+  protected readonly stream: ServerHttp2Stream;
   readonly #events: ReadCallEvents;
   /** By `performance.now`. */
   readonly #deadline: number;
@@ -61,7 +61,7 @@ export class ReadCall implements ArrivedCall {
     this.rpc = rpc;
     this.authorization = authorization === undefined ? [] : [authorization];
     this.#connection = connection;
-    this.#stream = stream;
+    this.stream = stream;
     this.#events = events;
     this.#deadline = this.since + timeoutMs;
     (stream as CallStream)[CALL] = this;
@@ -83,14 +83,18 @@ export class ReadCall implements ArrivedCall {
       const controller = new AbortController();
       this.#controller = controller;
       if (this.isGone) controller.abort(callerGone());
-      else this.#stream.once("close", () => controller.abort(callerGone()));
+      else this.stream.once("close", () => controller.abort(callerGone()));
     }
     return this.#controller.signal;
   }
 
+  abort(reason: unknown): void {
+    if (!this.signal.aborted) this.#controller?.abort(reason);
+  }
+
   /** The caller gave up, or its connection is gone. */
   get isGone(): boolean {
-    return this.#stream.destroyed || this.#stream.closed;
+    return this.stream.destroyed || this.stream.closed;
   }
 
   get isLate(): boolean {
@@ -100,23 +104,20 @@ export class ReadCall implements ArrivedCall {
   /** Calls back at the deadline, when the request has still not come. */
   watchDeadline(passed: (call: ReadCall) => void): void {
     const timer = setTimeout(() => passed(this), Math.max(0, this.#deadline - performance.now()));
-    this.#stream.once("close", () => clearTimeout(timer));
+    this.stream.once("close", () => clearTimeout(timer));
   }
 
   /** `frame`: the message behind its prefix. */
   answer(frame: Uint8Array): void {
-    if (!this.#end()) return;
-    this.#stream.respond(RESPONSE, WITH_TRAILERS);
-    this.#stream.on("wantTrailers", sendOk);
-    this.#stream.end(frame);
+    if (!this.isLast()) return;
+    this.stream.respond(RESPONSE, WITH_TRAILERS);
+    this.stream.on("wantTrailers", sendOk);
+    this.stream.end(frame);
   }
 
-  fail({ code, details, metadata }: GrpcStatus): void {
-    if (!this.#end()) return;
-    this.#stream.respond(
-      { ...RESPONSE, "grpc-status": code, "grpc-message": encodeURI(details), ...metadata.toHttp2Headers() },
-      { endStream: true },
-    );
+  fail(status: GrpcStatus): void {
+    if (!this.isLast()) return;
+    this.stream.respond({ ...RESPONSE, ...statusHeaders(status) }, { endStream: true });
   }
 
   /** What comes after the end is read and forgotten, so that its sender is not held up. */
@@ -137,12 +138,16 @@ export class ReadCall implements ArrivedCall {
   }
 
   /** False when an answer has no one to go to. */
-  #end(): boolean {
+  protected isLast(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
     this.#chunks = NO_CHUNKS;
     return !this.isGone;
   }
+}
+
+export function statusHeaders({ code, details, metadata }: GrpcStatus) {
+  return { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata.toHttp2Headers() };
 }
 
 export interface ReadCallEvents {

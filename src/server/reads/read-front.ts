@@ -5,15 +5,20 @@ import type { Call } from "../../core/call.ts";
 import type { OpenedSecrets } from "../../core/opened-secrets.ts";
 import type { Outcome } from "../../core/reads.ts";
 import { SlotsError } from "../../domain/errors.ts";
+import type { Head } from "../../storage/records.ts";
 import type { Gate } from "../adapter.ts";
+import { serveStream } from "../serve-stream.ts";
 import { type Frame, PREFIX_BYTES } from "../services/encode-reads.ts";
 import type { ReadRpc, ReadService } from "../services/read-service.ts";
+import type { WatchRpc, WatchService } from "../services/watch-service.ts";
 import { type GrpcStatus, grpcStatus, toSlotsError } from "../status.ts";
 import { ReadCall, type ReadCallEvents, ReadConnection } from "./read-call.ts";
 import { tapStreams } from "./stream-tap.ts";
+import { WatchCall } from "./watch-call.ts";
 
 export interface ReadFrontOptions {
   readonly reads: ReadService;
+  readonly watches: WatchService;
   readonly opened: OpenedSecrets;
   readonly gate: Gate;
   readonly maxMessageBytes: number;
@@ -26,7 +31,7 @@ interface Answers {
 }
 
 /**
- * Answers the RPCs that disclose one value straight on their HTTP/2 streams, all that came in one turn of the event
+ * Answers the RPCs that disclose values straight on their HTTP/2 streams, the reads all that came in one turn of the event
  * loop together: one look at where the store stands, then one write of the audit log, then the answers. Only calls of
  * the plainest shape are taken; whatever is compressed or odd goes to grpc-js, which gives the same answers.
  *
@@ -35,7 +40,6 @@ interface Answers {
 export class ReadFront implements ReadCallEvents {
   readonly maxRequestBytes: number;
   readonly #options: ReadFrontOptions;
-  readonly #rpcs: ReadonlyMap<string | undefined, ReadRpc>;
   #arrived: ReadCall[] = [];
   /** Began in this turn, with a deadline. */
   #begun: ReadCall[] = [];
@@ -43,7 +47,6 @@ export class ReadFront implements ReadCallEvents {
 
   constructor(options: ReadFrontOptions) {
     this.#options = options;
-    this.#rpcs = options.reads.paths;
     this.maxRequestBytes = options.maxMessageBytes + PREFIX_BYTES;
   }
 
@@ -68,12 +71,23 @@ export class ReadFront implements ReadCallEvents {
     headers: IncomingHttpHeaders,
     flags: number,
   ): boolean {
-    const rpc = this.#rpcs.get(headers[":path"]);
+    const path = headers[":path"];
+    const rpc = this.#options.reads.paths.get(path) ?? this.#options.watches.paths.get(path);
     if (rpc === undefined || (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0 || !isPlain(headers))
       return false;
     const timeout = timeoutOf(headers["grpc-timeout"]);
     if (timeout === undefined) return false;
-    const call = new ReadCall(rpc, connection, stream, headers.authorization, timeout, this);
+    const watches = isWatch(rpc);
+    // A watch that has a deadline is rare, and grpc-js keeps deadlines.
+    if (watches && timeout !== Number.POSITIVE_INFINITY) return false;
+    const call = new (watches ? WatchCall : ReadCall)(
+      rpc,
+      connection,
+      stream,
+      headers.authorization,
+      timeout,
+      this,
+    );
     if (timeout !== Number.POSITIVE_INFINITY) {
       this.#begun.push(call);
       this.#soon();
@@ -105,6 +119,10 @@ export class ReadFront implements ReadCallEvents {
     for (const call of calls) {
       const message = this.#messageOf(call);
       if (message === undefined || call.isGone) continue;
+      if (call instanceof WatchCall) {
+        this.#watch(call, message, head);
+        continue;
+      }
       let outcome: Outcome<Frame>;
       try {
         const entered = gate.enter(call, head);
@@ -133,6 +151,17 @@ export class ReadFront implements ReadCallEvents {
     } catch (thrown) {
       this.#fail(call, thrown);
     }
+  }
+
+  #watch(call: WatchCall, message: Uint8Array, head: Head | undefined): void {
+    const { gate, watches } = this.#options;
+    void serveStream(
+      call,
+      call,
+      gate,
+      (known, send) => watches.watch(call.rpc as WatchRpc, message, known, send),
+      head,
+    );
   }
 
   #read(call: ReadCall, message: Uint8Array, known: Call): Outcome<Frame> {
@@ -182,6 +211,10 @@ export class ReadFront implements ReadCallEvents {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function isWatch(rpc: ReadRpc | WatchRpc): rpc is WatchRpc {
+  return rpc === "WatchSecret" || rpc === "WatchSlots";
+}
 
 /** What every gRPC library sends; all else is left to grpc-js, two identities in one header among it. */
 function isPlain(headers: IncomingHttpHeaders): boolean {

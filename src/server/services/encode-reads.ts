@@ -30,9 +30,7 @@ export class ReadEncoder {
     const known = this.#shared.get(answer.value);
     if (known?.revision === answer.revision && known.epoch === answer.epoch) return known.frame;
     const message = toBinary(GetSecretResponseSchema, create(GetSecretResponseSchema, fieldsOf(answer)));
-    const frame = Buffer.alloc(PREFIX_BYTES + message.length);
-    frame.writeUInt32BE(message.length, 1);
-    frame.set(message, PREFIX_BYTES);
+    const frame = frameOf(message);
     this.#shared.set(answer.value, { revision: answer.revision, epoch: answer.epoch, frame });
     return frame;
   }
@@ -49,6 +47,13 @@ export class ReadEncoder {
     frame.writeUInt32BE(end - PREFIX_BYTES, 1);
     return frame.subarray(0, end);
   }
+}
+
+export function frameOf(message: Uint8Array): Frame {
+  const frame = Buffer.alloc(PREFIX_BYTES + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, PREFIX_BYTES);
+  return frame;
 }
 
 /** What a frame carries, without its prefix. */

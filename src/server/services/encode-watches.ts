@@ -7,8 +7,8 @@ import {
 import type { AbsentReason, WatchSecretEvent, WatchSlotsEvent } from "../../core/watch-events.ts";
 import type { SecretValue } from "../../domain/secret-value.ts";
 import type { SlotRow } from "../../storage/records.ts";
-import type { Encoded } from "../adapter.ts";
 import { timestamp } from "../convert.ts";
+import { type Frame, frameOf } from "./encode-reads.ts";
 
 const WIRE_REASON = {
   "not-existing": WireReason.NOT_EXISTING,
@@ -18,42 +18,39 @@ const WIRE_REASON = {
 interface Shared {
   readonly revision: bigint;
   readonly resumeToken: string;
-  readonly bytes: Encoded;
+  readonly frame: Frame;
 }
 
 /** Encodes watch events: one of WatchSecret once for all the streams that are given it, a slot once for each value. */
 export class WatchEncoder {
-  readonly #events = new WeakMap<WatchSecretEvent, Encoded>();
+  readonly #events = new WeakMap<WatchSecretEvent, Frame>();
   readonly #slots = new WeakMap<SecretValue, Shared>();
 
-  secret(message: WatchSecretEvent): Encoded {
+  secret(message: WatchSecretEvent): Frame {
     const known = this.#events.get(message);
     if (known !== undefined) return known;
     const { epoch, revision, resumeToken, event } = message;
-    const bytes = asBuffer(
+    const frame = frameOf(
       toBinary(
         WatchSecretResponseSchema,
         create(WatchSecretResponseSchema, { epoch, revision, resumeToken, event: secretEvent(event) }),
       ),
     );
-    this.#events.set(message, bytes);
-    return bytes;
+    this.#events.set(message, frame);
+    return frame;
   }
 
-  slots(message: WatchSlotsEvent): Encoded {
+  slots(message: WatchSlotsEvent): Frame {
     const { epoch, revision, resumeToken = "", event } = message;
     const encode = () =>
-      toBinary(
-        WatchSlotsResponseSchema,
-        create(WatchSlotsResponseSchema, { epoch, revision, resumeToken, event: slotsEvent(event) }),
+      frameOf(
+        toBinary(
+          WatchSlotsResponseSchema,
+          create(WatchSlotsResponseSchema, { epoch, revision, resumeToken, event: slotsEvent(event) }),
+        ),
       );
     return event.kind === "slot" ? shared(this.#slots, event.value, revision, resumeToken, encode) : encode();
   }
-}
-
-/** What grpc-js takes, so that it is not made anew for each stream. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function shared(
@@ -61,13 +58,13 @@ function shared(
   value: SecretValue,
   revision: bigint,
   resumeToken: string,
-  encode: () => Encoded,
-): Encoded {
+  encode: () => Frame,
+): Frame {
   const last = known.get(value);
-  if (last?.revision === revision && last.resumeToken === resumeToken) return last.bytes;
-  const bytes = encode();
-  known.set(value, { revision, resumeToken, bytes });
-  return bytes;
+  if (last?.revision === revision && last.resumeToken === resumeToken) return last.frame;
+  const frame = encode();
+  known.set(value, { revision, resumeToken, frame });
+  return frame;
 }
 
 type SecretInit = NonNullable<MessageInitShape<typeof WatchSecretResponseSchema>["event"]>;

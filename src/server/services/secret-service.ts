@@ -6,25 +6,23 @@ import { putSlot } from "../../core/put-slot.ts";
 import { settled } from "../../core/reads.ts";
 import { deleteSecret, describeSecret, listSecrets, listSlots, updateSecret } from "../../core/secrets.ts";
 import { setSlotState } from "../../core/slot-states.ts";
-import { watchSecret } from "../../core/watch-secret.ts";
-import { watchSlots } from "../../core/watch-slots.ts";
 import { SlotsError } from "../../domain/errors.ts";
 import { MAX_COMMENT_BYTES, MAX_LABELS, parseRequestId } from "../../domain/metadata.ts";
 import { parseSecretName } from "../../domain/names.ts";
 import type { Handlers } from "../adapter.ts";
 import { secretMetadata, slotMetadata, WIRE_STATE } from "../convert.ts";
 import { messageIn } from "./encode-reads.ts";
-import { WatchEncoder } from "./encode-watches.ts";
-import { parsePutSlot, parseSlotState, parseUpdateSecret, parseWatchSlots } from "./parse-secret-requests.ts";
+import { parsePutSlot, parseSlotState, parseUpdateSecret } from "./parse-secret-requests.ts";
 import type { ReadService } from "./read-service.ts";
+import type { WatchService } from "./watch-service.ts";
 
 /** SecretService: parse once, let the core decide and act, convert back. */
 export function secretService(
   core: Core,
   reads: ReadService,
+  watches: WatchService,
   features: readonly string[],
 ): Handlers<typeof SecretService> {
-  const watches = new WatchEncoder();
   return {
     getSecret: async (request, call) => messageIn(await settled(reads.getSecret(request, call))),
 
@@ -47,16 +45,10 @@ export function secretService(
       };
     },
 
-    watchSecret: async (request, call, send) => {
-      const { resumeToken, allowMissing } = request;
-      const name = parseSecretName(request.name);
-      await watchSecret(core, call, { name, resumeToken, allowMissing }, (event) =>
-        send(watches.secret(event)),
-      );
-    },
+    watchSecret: (request, call, send) =>
+      watches.watchSecret(request, call, (frame) => send(messageIn(frame))),
 
-    watchSlots: async (request, call, send) =>
-      watchSlots(core, call, parseWatchSlots(request), (event) => send(watches.slots(event))),
+    watchSlots: (request, call, send) => watches.watchSlots(request, call, (frame) => send(messageIn(frame))),
 
     listSecrets: async ({ prefix, pageSize, pageToken }, call) => {
       const page = await listSecrets(core, call, { prefix, pageSize: parsePageSize(pageSize), pageToken });

@@ -31,7 +31,7 @@ const bug = (
 const WATCH = "core/watch-secret.ts";
 const READ_STATE = `      if (woken === undefined) subscription.arm();
       const { head, state } = core.opened.current(name, woken);`;
-const WAIT = "      woken = await subscription.wait(session.atMost(progressIn, core.now()));";
+const WAIT = "      woken = await subscription.wait(session.atMost(progressIn, core.now));";
 const NEWS = `if (told === "nothing" || state.revision > told) {`;
 
 /** Each must be caught by the model or a validator. None exists in what is published: they are made as a test server loads. */
@@ -161,7 +161,11 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
       NEWS,
       `if (told === "nothing" || (state.revision > told && (state.slot?.slot ?? largest) >= largest)) {`,
     ],
-    [WATCH, "        about = slot", "        largest = slot ?? largest;\n        about = slot"],
+    [
+      WATCH,
+      "        slot = state.slot?.slot;",
+      "        slot = state.slot?.slot;\n        largest = slot ?? largest;",
+    ],
   ),
 
   // Watches
@@ -188,7 +192,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
       `      await new Promise((resolve) => setTimeout(resolve, 15));
       subscription.arm();
       const since = Date.now();
-      await subscription.wait(session.atMost(progressIn, core.now()));
+      await subscription.wait(session.atMost(progressIn, core.now));
       heard = Date.now() - since < core.progressMs - 500;`,
     ],
   ),
@@ -212,20 +216,23 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   ]),
   bug("event lost under backpressure", "flood", 1, [
     "server/message-writer.ts",
-    "      this.#raw.write(message, this.#finish);",
-    "      if (!this.#raw.writableNeedDrain) this.#raw.write(message);\n      this.#finish();",
+    "      this.#out.write(message, this.#finish);",
+    `      const at = this as unknown as { busy?: boolean };
+      if (!at.busy) this.#out.write(message, () => { at.busy = false; });
+      at.busy = true;
+      this.#finish();`,
   ]),
   bug("a queue for each watcher", "flood", 1, [
     "server/message-writer.ts",
-    "      this.#raw.write(message, this.#finish);",
-    "      this.#raw.write(message);\n      this.#finish();",
+    "      this.#out.write(message, this.#finish);",
+    "      this.#out.write(message, () => {});\n      this.#finish();",
   ]),
   bug("one stalled watcher holds up all", "flood", 1, [
-    "server/adapter.ts",
-    "(message) => writer.write(encode(method.output, message))",
+    "server/serve-stream.ts",
+    "(message) => writer.write(message)",
     `(message) => {
       const all = globalThis as { tail?: Promise<void> };
-      all.tail = (all.tail ?? Promise.resolve()).then(() => writer.write(encode(method.output, message)));
+      all.tail = (all.tail ?? Promise.resolve()).then(() => writer.write(message));
       return all.tail;
     }`,
   ]),
