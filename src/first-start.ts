@@ -26,8 +26,8 @@ export async function introduceKeys(
   const records = new Map(storage.storeKeys().map((record) => [record.purpose, record]));
   for (const purpose of STORE_KEY_PURPOSES) {
     if (records.has(purpose)) continue;
-    // Another process may be starting on the same new store: whichever record is there in the end counts.
-    await storage.putStoreKeys([keyring.createStoreKey(storeId, purpose).record]);
+    // Another process may be starting on the same new store: the record that was there first counts for both.
+    await storage.addStoreKeys([keyring.createStoreKey(storeId, purpose).record]);
     const record = storage.storeKeys().find((each) => each.purpose === purpose);
     if (record !== undefined) records.set(purpose, record);
   }
@@ -55,15 +55,20 @@ export async function makeAdminToken(
     { principal: ROOT_PRINCIPAL, groups: [], comment: "made at first start", expireTime: undefined },
     now,
   );
-  const token = existsSync(file) ? readAdminToken(file) : made.token;
-  if (token === made.token) await writeOwnersFile(file, `${token}\n`);
-  await storage.commit({
-    commitId: randomBytes(16),
-    time: now,
-    principal: ROOT_PRINCIPAL,
-    rpc: "FirstStart",
-    mutation: { kind: "create-token", token: { ...made.record, hash: hashToken(token) } },
-  });
+  await writeOwnersFile(file, `${made.token}\n`);
+  const token = readAdminToken(file);
+  try {
+    await storage.commit({
+      commitId: randomBytes(16),
+      time: now,
+      principal: ROOT_PRINCIPAL,
+      rpc: "FirstStart",
+      mutation: { kind: "create-token", token: { ...made.record, hash: hashToken(token) } },
+    });
+  } catch (error) {
+    // Another process that starts on the same new store has put the same token in.
+    if (storage.findToken(hashToken(token)).token === undefined) throw error;
+  }
   return file;
 }
 
@@ -74,12 +79,15 @@ function readAdminToken(file: string): Token {
   return token;
 }
 
-/** A file of mode 0600 that was not there before, safe on disk; under its own name only once it is whole. */
+/** Makes a file of mode 0600 where there is none, safe on disk; under its own name only once it is whole. */
 async function writeOwnersFile(file: string, text: string): Promise<void> {
+  if (existsSync(file)) return;
   const draft = `${file}.new-${randomBytes(6).toString("hex")}`;
   try {
     await writeFile(draft, text, { flag: "wx", mode: 0o600, flush: true });
     publish(draft, file);
+  } catch (error) {
+    if (!existsSync(file)) throw error;
   } finally {
     await rm(draft, { force: true });
   }

@@ -172,15 +172,22 @@ function providers(settings: Settings, dataDir: string, log: Logger): readonly M
   if (credential !== undefined) given.push(systemdProvider(credential));
   if (given.length > 0) return given;
   const standard = join(dataDir, "master.key");
+  // Before the key is looked for: another process that starts here for the first time makes the key and then the store.
+  const hasStore = existsSync(join(dataDir, "store.db"));
   if (!existsSync(standard)) {
-    if (existsSync(join(dataDir, "store.db"))) {
+    if (hasStore) {
       throw new StartError(
         `${standard} is missing and the store in ${dataDir} can't be opened without it: put it back, or say where ` +
           "it is with --master-key-file, --master-key-env or --master-key-credential",
       );
     }
-    createMasterKeyFile(standard);
-    log.debug({ file: standard }, "made a master key");
+    try {
+      createMasterKeyFile(standard);
+      log.debug({ file: standard }, "made a master key");
+    } catch (error) {
+      // Whichever process was first, its key is the one.
+      if (!existsSync(standard)) throw error;
+    }
   }
   return [fileProvider(standard)];
 }

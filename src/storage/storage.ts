@@ -85,6 +85,8 @@ export interface Storage {
    */
   rewrap(items: readonly RewrapItem[]): Promise<number>;
   putStoreKeys(records: readonly StoreKeyRecord[]): Promise<void>;
+  /** Adds keys for purposes that have none yet; what another process added stays. */
+  addStoreKeys(records: readonly StoreKeyRecord[]): Promise<void>;
   /** Adds master keys that are not known yet. The first one of a store becomes its primary. */
   addMasterKeys(records: readonly MasterKeyRecord[]): Promise<void>;
 

@@ -558,6 +558,22 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
         ]);
       });
 
+      test("a store key is added where there is none, and what is there stays", async () => {
+        const audit = (fill: string) =>
+          ({ purpose: "audit", keyId: "key-1", wrappedKey: bytes(fill, 60) }) as const;
+        await storage.addStoreKeys([audit("1")]);
+        await storage.addStoreKeys([
+          audit("2"),
+          { purpose: "request-digest", keyId: "key-1", wrappedKey: bytes("3", 60) },
+        ]);
+        expect(
+          storage.storeKeys().map((k) => [k.purpose, Buffer.compare(k.wrappedKey, bytes("1", 60))]),
+        ).toEqual([
+          ["audit", 0],
+          ["request-digest", 1],
+        ]);
+      });
+
       test("rewrapping touches versions that are still there, and makes no revision", async () => {
         const old = put("a", 0);
         await committed(storage, old);

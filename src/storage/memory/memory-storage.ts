@@ -124,6 +124,12 @@ export function openMemoryStorage(): Storage {
         if (mayWrap(state, record.keyId)) state.storeKeys.set(record.purpose, record);
       }
     },
+    async addStoreKeys(records) {
+      for (const record of records) {
+        if (state.storeKeys.has(record.purpose) || !mayWrap(state, record.keyId)) continue;
+        state.storeKeys.set(record.purpose, record);
+      }
+    },
     async addMasterKeys(records) {
       for (const record of records) {
         if (state.masterKeys.has(record.keyId)) continue;

@@ -7,6 +7,7 @@ export interface Writes {
   readonly commit: { readonly input: Commit; readonly output: CommitOutcome };
   readonly rewrap: { readonly input: readonly RewrapItem[]; readonly output: number };
   readonly "put-store-keys": { readonly input: readonly StoreKeyRecord[]; readonly output: undefined };
+  readonly "add-store-keys": { readonly input: readonly StoreKeyRecord[]; readonly output: undefined };
   readonly "add-master-keys": { readonly input: readonly MasterKeyRecord[]; readonly output: undefined };
   readonly "put-audit-anchors": { readonly input: readonly AuditAnchor[]; readonly output: undefined };
   /** Prunes a bounded part; answers whether there is more. */

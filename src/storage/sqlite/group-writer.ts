@@ -129,6 +129,9 @@ export class GroupWriter {
       case "put-store-keys":
         for (const record of request.input) if (tables.mayWrap(record.keyId)) tables.saveStoreKey(record);
         return { output: undefined, wrote: true };
+      case "add-store-keys":
+        for (const record of request.input) if (tables.mayWrap(record.keyId)) tables.addStoreKey(record);
+        return { output: undefined, wrote: true };
       case "add-master-keys":
         for (const record of request.input) tables.addMasterKey(record);
         return { output: undefined, wrote: true };

@@ -65,6 +65,7 @@ export function assembleStorage({ identity, file, bellFile, reader, channel }: S
     commit: (commit: Commit) => channel.write("commit", commit),
     rewrap: (items) => channel.write("rewrap", items),
     putStoreKeys: (records) => channel.write("put-store-keys", records),
+    addStoreKeys: (records) => channel.write("add-store-keys", records),
     addMasterKeys: (records) => channel.write("add-master-keys", records),
     putAuditAnchors: (anchors) => channel.write("put-audit-anchors", anchors),
     newEpoch: () => channel.write("new-epoch", undefined),

@@ -74,6 +74,7 @@ export const SQL = {
   keyUses: `SELECT (SELECT count(*) FROM slots WHERE key_id = @id)
     + (SELECT count(*) FROM store_keys WHERE key_id = @id) AS n`,
   saveStoreKey: "INSERT OR REPLACE INTO store_keys VALUES (?, ?, ?)",
+  addStoreKey: "INSERT INTO store_keys VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
   rewrap: `UPDATE slots SET key_id = ?, wrapped_key = ? WHERE slot = ? AND version_id = ? AND key_id IS NOT NULL
     AND secret_id = (SELECT secret_id FROM secrets WHERE name = ?)`,
   saveAnchor: "INSERT OR REPLACE INTO audit_anchors VALUES (?, ?, ?, ?, ?, ?)",
@@ -204,6 +205,10 @@ export class WriterTables {
   /** Slot versions and store keys that this key wraps. */
   keyUses(keyId: string): bigint {
     return this.#one<{ n: bigint }>(SQL.keyUses, { id: keyId })!.n;
+  }
+
+  addStoreKey(record: StoreKeyRecord): void {
+    this.#run(SQL.addStoreKey, record.purpose, record.keyId, record.wrappedKey);
   }
 
   saveStoreKey(record: StoreKeyRecord): void {
