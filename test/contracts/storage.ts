@@ -566,12 +566,8 @@ export function storageContract(engine: string, open: () => Promise<Storage>): v
           audit("2"),
           { purpose: "request-digest", keyId: "key-1", wrappedKey: bytes("3", 60) },
         ]);
-        expect(
-          storage.storeKeys().map((k) => [k.purpose, Buffer.compare(k.wrappedKey, bytes("1", 60))]),
-        ).toEqual([
-          ["audit", 0],
-          ["request-digest", 1],
-        ]);
+        const wrapped = storage.storeKeys().map(({ wrappedKey }) => Buffer.from(wrappedKey).toString("hex"));
+        expect(wrapped).toEqual(["1", "3"].map((fill) => Buffer.from(bytes(fill, 60)).toString("hex")));
       });
 
       test("rewrapping touches versions that are still there, and makes no revision", async () => {
