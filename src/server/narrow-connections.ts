@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 
-/** Node's own word of each HTTP/2 stream that begins. Before 22.17 there is none, and nothing is narrowed. */
+/** Node's own word of each HTTP/2 stream that begins. Early releases of Node 22 give none: there nothing is narrowed. */
 const STREAMS = "http2.server.stream.created";
 /** Calls at once on a narrowed connection. */
 const NARROW = 10;
