@@ -120,13 +120,7 @@ export const MOMENTS: readonly Moment[] = [
     WATCH,
     "      session.require(head, name);",
   ),
-  after(
-    "load",
-    "between an event's audit record and the event",
-    10,
-    WATCH,
-    "        await recordDelivery(core, call, name, event);",
-  ),
+  before("load", "between an event's audit record and the event", 10, WATCH, "        await send(message);"),
   before(
     "load",
     "between an event and the wait for the next",
