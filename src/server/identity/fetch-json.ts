@@ -18,6 +18,7 @@ const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"
 
 /** Throws unless the address is one that keys may be taken from. */
 export function checkKeyUrl(text: string): URL {
+  if (!URL.canParse(text)) throw new Error("the address of an issuer's keys is none");
   const url = new URL(text);
   if (url.username !== "" || url.password !== "")
     throw new Error("an address of keys must not hold a password");

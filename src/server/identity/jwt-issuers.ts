@@ -27,8 +27,17 @@ const issuers = z.strictObject({
 
 /** The issuers in a YAML file; an unknown key is an error. */
 export function readJwtIssuers(file: string, text: string): readonly JwtIssuer[] {
-  const parsed = issuers.safeParse(parse(text));
+  const parsed = issuers.safeParse(contentOf(file, text));
   if (parsed.success) return parsed.data.issuers;
   const [issue] = parsed.error.issues;
   throw new Error(`${file}: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "is not valid"}`);
+}
+
+function contentOf(file: string, text: string): unknown {
+  try {
+    return parse(text, { logLevel: "error" });
+  } catch (cause) {
+    // Of several kinds: what is no YAML, and an alias that names nothing or stands for too much.
+    throw new Error(`${file}: ${cause instanceof Error ? cause.message : "can't be read"}`);
+  }
 }

@@ -27,8 +27,7 @@ const ISSUERS = `issuers:
     principalPrefix: "jwt:a:"
 `;
 const usage = (error: Error) => error instanceof CliError;
-const plain = (error: Error) =>
-  error.constructor === Error || error.name.startsWith("YAML") || error.name === "TypeError";
+const plain = (error: Error) => error.constructor === Error;
 
 /** Parsers of what operators write, and of what other authorities say of a caller. */
 export const WRITTEN: readonly ParserTarget[] = [
@@ -102,7 +101,7 @@ export const WRITTEN: readonly ParserTarget[] = [
       "src/server/identity/issuer.ts",
       "src/server/identity/fetch-json.ts",
     ],
-    seeds: [ISSUERS, ISSUERS.replace('{ url: "https://issuer.example/keys" }', "{ file: /k }")],
+    seeds: [ISSUERS, ISSUERS.replace('{ url: "https://issuer.example/keys" }', "{ file: /k }"), "*a"],
     check: (input) => {
       const issuers = orRefused(() => readJwtIssuers("file", input.toString()), plain);
       if (issuers === undefined || orRefused(() => [checkIssuers(issuers)], plain) === undefined) return;
