@@ -14,6 +14,8 @@ const REPAY_MS = 1000;
 
 interface Delivery extends Omit<DeliveryRecord, "kind"> {
   readonly streams: AuditCaller[];
+  /** Held until it is written. Mostly one; where nothing is kept, each stream opened its own. */
+  readonly values: SecretValue[];
   readonly written: Promise<void>;
 }
 
@@ -118,8 +120,8 @@ export class Auditor {
   }
 
   /**
-   * An event of a watch. Streams that get the same one in one turn share a record, which holds its value until it is
-   * written.
+   * An event of a watch. Streams that get the same one in one turn share a record, which holds their value until it
+   * is written.
    */
   delivered(
     call: Call,
@@ -138,27 +140,33 @@ export class Auditor {
       delivery.event !== event ||
       delivery.rpc !== rpc
     ) {
-      delivery = this.#deliveryOf({ rpc, event, secret, slot, revision }, value);
+      delivery = this.#deliveryOf({ rpc, event, secret, slot, revision });
       this.#latest = delivery;
+    }
+    if (value !== undefined && delivery.values.at(-1) !== value) {
+      value.hold();
+      delivery.values.push(value);
     }
     delivery.streams.push(callerOf(call));
     return delivery.written;
   }
 
-  #deliveryOf(what: Omit<DeliveryRecord, "kind" | "streams">, value: SecretValue | undefined): Delivery {
+  #deliveryOf(what: Omit<DeliveryRecord, "kind" | "streams">): Delivery {
     const key = `${what.rpc} ${what.event} ${what.secret} ${what.slot} ${what.revision}`;
     const known = this.#deliveries.get(key);
     if (known !== undefined) return known;
     const streams: AuditCaller[] = [];
-    value?.hold();
+    const values: SecretValue[] = [];
     const written = Promise.resolve()
       .then(() => {
         this.#deliveries.delete(key);
         this.#latest = undefined;
         return this.#log.append({ kind: "delivery", ...what, streams });
       })
-      .finally(() => value?.release());
-    const delivery = { ...what, streams, written };
+      .finally(() => {
+        for (const value of values) value.release();
+      });
+    const delivery = { ...what, streams, values, written };
     this.#deliveries.set(key, delivery);
     return delivery;
   }

@@ -5,6 +5,7 @@ import { NO_REVISION, type Revision, type SlotNumber } from "../domain/numbers.t
 import type { SecretValue } from "../domain/secret-value.ts";
 import type { Head, SecretMeta, SlotRead, SlotRow } from "../storage/records.ts";
 import type { Storage } from "../storage/storage.ts";
+import { AskedBefore } from "./asked-before.ts";
 import { EvictedValues } from "./evicted-values.ts";
 
 /** What GetSecret and the watches say of a name, at one revision. */
@@ -59,6 +60,8 @@ const VALUE_BYTES = 1024;
 const LIVE_BYTES = 768;
 const LIVE_SLOT_BYTES = 384;
 const MOST_LIVE_KEPT = 256;
+/** With less left than most secrets take, there is no room. */
+const ROOM_BYTES = 4096;
 const CHANGES_A_PAGE = 1000;
 /** Past this many changes it is cheaper to forget everything than to forget name by name. */
 const MOST_CHANGES_APPLIED = 20_000;
@@ -67,7 +70,8 @@ export type ChangedNames = ReadonlySet<string> | "all";
 
 /**
  * States and opened values, kept until the change that ends them or until others need the room; then the values are
- * overwritten.
+ * overwritten. Once there is no room, only what is asked for a second time gets some: whoever goes through a million
+ * names neither pushes out what many ask for, nor leaves all that behind for the collector.
  *
  * Safe across processes (W10): `sync` asks the store where it stands, in the very call that uses what is kept,
  * and first forgets every name that changed since; so nothing is answered that is older than the store was when
@@ -79,6 +83,7 @@ export class OpenedSecrets {
   readonly #maxBytes: number;
   readonly #entries = new Map<string, Entry>();
   readonly #evicted = new EvictedValues();
+  readonly #asked = new AskedBefore();
   /** What `current` gave last: the streams of a fan-out ask for the same, one after the other. */
   #latest: CurrentState | undefined;
   #bytes = 0;
@@ -125,7 +130,7 @@ export class OpenedSecrets {
     const read = this.#storage.readCurrent(name);
     const state = stateOf(name, read);
     // Only secrets that exist are kept: names that do not are without number.
-    if (state.secret !== undefined) this.#keep(name, (kept) => this.#keepState(kept, state));
+    if (state.secret !== undefined) this.#keep(name, name, (kept) => this.#keepState(kept, state));
     return { head: read.head, state };
   }
 
@@ -159,12 +164,13 @@ export class OpenedSecrets {
     }
     const { storeId } = this.#storage.identity;
     const value = this.#keyring.open({ storeId, name, slot, versionId }, record);
-    if (this.#maxBytes === 0) this.#evicted.add([value]);
-    this.#keep(name, (entry) => {
-      entry.values.set(keyOf(versionId), value);
+    const version = keyOf(versionId);
+    const kept = this.#keep(name, version, (entry) => {
+      entry.values.set(version, value);
       // Twice: opened, and encoded as it is answered.
       return 2 * value.size + VALUE_BYTES;
     });
+    if (!kept) this.#evicted.add([value]);
     return value;
   }
 
@@ -191,7 +197,7 @@ export class OpenedSecrets {
       slots: page.slots.length > MOST_LIVE_KEPT ? "too many" : page.slots,
     };
     if (page.secret !== undefined) {
-      this.#keep(name, (entry) => {
+      this.#keep(name, name, (entry) => {
         entry.live = live;
         return LIVE_BYTES + LIVE_SLOT_BYTES * page.slots.length;
       });
@@ -260,10 +266,15 @@ export class OpenedSecrets {
     return entry;
   }
 
-  #keep(name: string, add: (entry: Entry) => number): void {
-    if (this.#maxBytes === 0) return;
-    const entry = this.#touch(name) ?? { state: undefined, live: undefined, values: new Map(), bytes: 0 };
-    this.#entries.set(name, entry);
+  /** `asked`: what of the secret was asked for. False when it was not kept. */
+  #keep(name: string, asked: string, add: (entry: Entry) => number): boolean {
+    if (this.#maxBytes === 0) return false;
+    let entry = this.#touch(name);
+    if (entry === undefined) {
+      if (this.#bytes + ROOM_BYTES > this.#maxBytes && !this.#asked.check(asked)) return false;
+      entry = { state: undefined, live: undefined, values: new Map(), bytes: 0 };
+      this.#entries.set(name, entry);
+    }
     const added = add(entry);
     entry.bytes += added;
     this.#bytes += added;
@@ -271,6 +282,7 @@ export class OpenedSecrets {
       if (this.#bytes <= this.#maxBytes) break;
       this.#forget(oldest);
     }
+    return true;
   }
 
   #forget(name: string): void {

@@ -38,10 +38,13 @@ export class StateEvents {
       return this.absent(head, name, state.floor, head.revision);
     }
     const shared = this.#sharedBy(head, state);
-    shared.state ??=
-      slot === undefined
-        ? this.absent(head, name, revision, head.revision, secret !== undefined)
-        : this.#current(head, name, revision, slot);
+    // One whose value was erased before anybody encoded it is of no use any more.
+    if (shared.state === undefined || isErased(shared.state)) {
+      shared.state =
+        slot === undefined
+          ? this.absent(head, name, revision, head.revision, secret !== undefined)
+          : this.#current(head, name, revision, slot);
+    }
     return shared.state;
   }
 
@@ -96,4 +99,8 @@ export class StateEvents {
     }
     return shared;
   }
+}
+
+function isErased({ event }: WatchSecretEvent): boolean {
+  return event.kind === "current" && event.value.erased;
 }

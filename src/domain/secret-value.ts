@@ -42,6 +42,10 @@ export class SecretValue {
     this.#holders -= 1;
   }
 
+  get erased(): boolean {
+    return this.#erased;
+  }
+
   get held(): boolean {
     return this.#holders > 0;
   }

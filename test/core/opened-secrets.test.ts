@@ -50,13 +50,28 @@ test("a value is opened once for as long as its secret stays as it is, then over
 
 test("what is over the bound is overwritten, the longest unused first", async () => {
   const { read } = await opened(8192);
-  const values = ["a/0", "a/1", "a/0", "a/2"].map(read);
+  const values = ["a/0", "a/1", "a/0", "a/2", "a/2"].map(read);
   const bytes = values[1]!.reveal();
   await nextTurn();
   isErased(values[1]!, bytes);
   expect(plain(values[0]!)).toBe("value of a/0 0");
   expect(read("a/0")).toBe(values[0]);
   expect(plain(read("a/1"))).toBe("value of a/1 0");
+});
+
+test("what is asked for once pushes out nothing, and is not kept", async () => {
+  const { read } = await opened(8192, 40);
+  const [first, second] = ["a/0", "a/1"].map(read);
+  for (let index = 2; index < 40; index++) {
+    const value = read(`a/${index}`);
+    const bytes = value.reveal();
+    await nextTurn();
+    isErased(value, bytes);
+  }
+  expect(read("a/0")).toBe(first);
+  expect(read("a/1")).toBe(second);
+  const again = read("a/7");
+  expect(read("a/7")).toBe(again);
 });
 
 test("with no room nothing is kept beyond its turn", async () => {
