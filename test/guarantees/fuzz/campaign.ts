@@ -59,8 +59,8 @@ export async function runCampaign({ methods, inputs, seed, progress }: Campaign)
       if (round % ROUNDS_A_SERVER === 0) {
         goodCalls += target?.calls.count ?? 0;
         await target?.stop();
-        // Every other one with two workers, which share a writer.
-        target = await TargetServer.start({ workers: 1 + ((round / ROUNDS_A_SERVER) % 2) });
+        // As one process now and then; else with two workers, which keep two cores busy.
+        target = await TargetServer.start({ workers: (round / ROUNDS_A_SERVER) % 5 === 0 ? 1 : 2 });
       }
       const count = Math.min(ROUND, inputs - sent);
       await playRound(target!, methods, count, random.below(2 ** 32), tally);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { parseRecord } from "../../../../src/audit/search.ts";
 import { Keyring } from "../../../../src/crypto/keyring.ts";
 import { MasterKey } from "../../../../src/crypto/master-key.ts";
@@ -18,7 +19,8 @@ const PLACE = {
   storeId: "0".repeat(32),
   name: "app/db" as SecretName,
   slot: 5n as SlotNumber,
-  versionId: new Uint8Array(16).fill(1),
+  // New each time: what an earlier run sealed, and its corpus remembers, must not open either.
+  versionId: randomBytes(16),
 };
 const VALUE = Buffer.from("the value");
 const SEALED = keyring.seal(PLACE, VALUE);
