@@ -146,7 +146,7 @@ export const SETTINGS = {
     help: "writes that may wait for the disk",
   },
   "cache-bytes": {
-    schema: count(2 ** 40).default(64 * 2 ** 20),
+    schema: count(2 ** 40).default(32 * 2 ** 20),
     value: "N",
     help: "opened values kept in memory; 0 for none",
   },
