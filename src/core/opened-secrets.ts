@@ -52,6 +52,8 @@ interface Entry {
   live: LiveSlots | undefined;
   readonly values: Map<string, SecretValue>;
   bytes: number;
+  /** Which move to the young end was its own. */
+  moved: number;
 }
 
 /** What each costs in memory beside its bytes, as measured: objects, numbers, and what the allocator adds. */
@@ -87,6 +89,7 @@ export class OpenedSecrets {
   /** What `current` gave last: the streams of a fan-out ask for the same, one after the other. */
   #latest: CurrentState | undefined;
   #bytes = 0;
+  #moves = 0;
   #epoch: string;
   #applied: Revision;
   #accessRevision: Revision;
@@ -257,11 +260,16 @@ export class OpenedSecrets {
     return STATE_BYTES + (state.slot?.record?.ciphertext.length ?? 0);
   }
 
+  /**
+   * Moves what is asked for to the young end, unless it is in the youngest quarter already: each move leaves a hole, and a
+   * map with holes is copied whole every so often, which the collector pays for.
+   */
   #touch(name: string): Entry | undefined {
     const entry = this.#entries.get(name);
-    if (entry !== undefined) {
+    if (entry !== undefined && this.#moves - entry.moved > this.#entries.size >> 2) {
       this.#entries.delete(name);
       this.#entries.set(name, entry);
+      entry.moved = ++this.#moves;
     }
     return entry;
   }
@@ -272,7 +280,7 @@ export class OpenedSecrets {
     let entry = this.#touch(name);
     if (entry === undefined) {
       if (this.#bytes + ROOM_BYTES > this.#maxBytes && !this.#asked.check(asked)) return false;
-      entry = { state: undefined, live: undefined, values: new Map(), bytes: 0 };
+      entry = { state: undefined, live: undefined, values: new Map(), bytes: 0, moved: ++this.#moves };
       this.#entries.set(name, entry);
     }
     const added = add(entry);
