@@ -6,6 +6,7 @@ import { AdminService, Action as Right } from "../../../gen/ts/secretslots/v1/ad
 import { MasterKey } from "../../../src/crypto/master-key.ts";
 import { formatMasterKey } from "../../../src/crypto/master-key-text.ts";
 import { ServerProcess } from "../../support/server-process.ts";
+import { waitFor } from "../../support/wait-for.ts";
 import { Wire, WireError } from "../../support/wire.ts";
 import { Machine } from "./machine/machine.ts";
 import { TcpProxy } from "./proxy.ts";
@@ -196,14 +197,20 @@ export class World {
     await this.#restart(seat);
   }
 
-  /** Kills one of a server's workers, which starts again by itself; the server, if it has none. */
+  /**
+   * Kills one of a server's workers, which starts again by itself; the server, if it has none. Node's cluster never ends a
+   * connection that it was handing to a worker which died: a client finds that out by its pings, which is too long here.
+   */
   async killWorker(server: number): Promise<void> {
-    const pid = this.#servers[server % this.servers]?.child.pid;
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-    const worker = Number(children.split(" ")[0]);
+    const seat = server % this.servers;
+    const pid = this.#servers[seat]?.child.pid;
+    const workers = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").map(Number);
+    const [worker = 0] = workers();
     if (worker === 0) return this.kill(server);
     this.#hurt = true;
     process.kill(worker, "SIGKILL");
+    await waitFor("a worker that was killed is gone", () => !workers().includes(worker));
+    this.#proxies[seat]?.cutUnanswered();
   }
 
   async stop(server: number): Promise<void> {
