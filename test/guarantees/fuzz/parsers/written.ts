@@ -181,7 +181,7 @@ export const WRITTEN: readonly ParserTarget[] = [
       const point = orRefused(() => parsePoint(text, "at"), usage);
       must(point === undefined || (point >= 0n && point < 2n ** 63n), "a point is a slot's number");
       const duration = parseDuration(text);
-      must(duration === undefined || (Number.isSafeInteger(duration) && duration > 0), "a duration is one");
+      must(duration === undefined || (Number.isFinite(duration) && duration >= 1000), "a duration is one");
       const moment = orRefused(() => parseMoment(text, "at", 1), usage);
       if (moment === undefined || !/^\d{4}-\d{2}-\d{2}$/.test(text)) return;
       mustEqual(moment.toISOString().slice(0, 10), text, "a day is the day that was written");
