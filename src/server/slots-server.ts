@@ -10,12 +10,12 @@ import type { Core } from "../core/core.ts";
 import type { KeyManager } from "../core/master-keys.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { type Gate, type Handlers, serviceDefinition, serviceImplementation } from "./adapter.ts";
+import { DirectCalls } from "./direct/direct-calls.ts";
 import { Door } from "./door.ts";
 import { HealthService } from "./health.ts";
 import type { ConcurrencyLimit, FailedLogins } from "./limits.ts";
 import { type ListenAddress, Listener } from "./listener.ts";
 import { OpenStreams } from "./open-streams.ts";
-import { ReadFront } from "./reads/read-front.ts";
 import { Reflection } from "./reflection.ts";
 import { ServerCall } from "./server-call.ts";
 import { adminService } from "./services/admin-service.ts";
@@ -93,10 +93,16 @@ export class SlotsServer {
     this.#serveReflection();
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     const { maxMessageBytes } = options;
-    const front = new ReadFront({ reads, watches, opened: core.opened, gate: this.#gate(), maxMessageBytes });
+    const direct = new DirectCalls({
+      reads,
+      watches,
+      opened: core.opened,
+      gate: this.#gate(),
+      maxMessageBytes,
+    });
     // TLS is done before grpc-js sees a connection, so that certificates are judged in one place.
     const inject = (socket: Socket) => {
-      front.attach(socket);
+      direct.attach(socket);
       this.#injector.injectConnection(socket);
     };
     this.#listener = new Listener({

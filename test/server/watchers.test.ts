@@ -31,7 +31,7 @@ describe("many watchers", () => {
     await server.dispose();
   });
 
-  it("that are stopped hold nothing up, cost no memory, and get the last value when they go on (W5, W6, W13)", async () => {
+  it("that take nothing hold nothing up, cost no memory, and get the last value when they go on (W5, W6, W13)", async () => {
     const server = await ServerProcess.start({
       args: ["--max-slots-per-secret", "20000", "--slow-consumer-seconds", "3600"],
     });
@@ -39,7 +39,7 @@ describe("many watchers", () => {
     const name = "stopped";
     const value = (slot: number) => Buffer.alloc(32 * 1024, String(slot));
     await wire.put(name, 0n, value(0));
-    // A process of its own, so that it can be stopped as a whole.
+    // A process of its own, so that what it holds is none of ours.
     const watcher = spawn(
       NODE,
       [join(import.meta.dirname, "../support/watcher-main.ts"), server.address, name],
@@ -53,7 +53,7 @@ describe("many watchers", () => {
       printed += chunk.toString();
     });
     await waitFor("the watcher's first value", () => printed.includes("0\n"));
-    watcher.kill("SIGSTOP");
+    watcher.kill("SIGUSR2");
     const puts = 10_000;
     const putAll = async (from: number, to: number) => {
       for (let slot = from; slot < to; slot += 100) {
@@ -69,13 +69,14 @@ describe("many watchers", () => {
     await putAll(2001, puts + 1);
     const grown = memoryOf(server.child.pid) - before;
     const { revision } = await wire.put(name, BigInt(puts + 1), "last");
-    watcher.kill("SIGCONT");
+    watcher.kill("SIGUSR2");
     await waitFor("the last value", () => printed.includes(`last ${revision}\n`));
     const messages = printed.trim().split("\n").length;
     console.log(
-      `a watcher stopped through ${puts} puts got ${messages} messages; the server grew by ${Math.round(grown / 2 ** 20)} MiB`,
+      `a watcher that took nothing through ${puts} puts got ${messages} messages; the server grew by ${Math.round(grown / 2 ** 20)} MiB`,
     );
-    expect(messages).toBeLessThan(20);
+    // Its own gRPC library takes sixteen ahead.
+    expect(messages).toBeLessThan(40);
     expect(grown).toBeLessThan(200 * 2 ** 20);
     watcher.kill("SIGKILL");
     wire.close();

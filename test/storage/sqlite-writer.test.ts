@@ -101,7 +101,15 @@ test("a reader in the way of the truncation only puts it off, and stalls nobody"
   await committed(storage, setState("a", 0, "destroyed"));
   const waits = () => events.filter((event) => event.kind === "wal-truncation-waits");
   // Told ever more rarely: a reader may stay for days.
-  await vi.waitFor(() => expect(waits().map(({ attempts }) => attempts).slice(0, 3)).toEqual([1, 2, 4]), BOUND);
+  await vi.waitFor(
+    () =>
+      expect(
+        waits()
+          .map(({ attempts }) => attempts)
+          .slice(0, 3),
+      ).toEqual([1, 2, 4]),
+    BOUND,
+  );
   await committed(storage, put("a", 1));
   expect(storage.readCurrent(name("a")).slot?.slot).toBe(1n);
   reader.exec("COMMIT");

@@ -7,7 +7,7 @@ import type { GrpcStatus } from "../status.ts";
 import type { CertifiedCall } from "../tls/tls.ts";
 
 /** What all calls of a connection share. */
-export class ReadConnection {
+export class DirectConnection {
   readonly peer: string;
   readonly certified: CertifiedCall;
 
@@ -29,20 +29,20 @@ export const OK = { "grpc-status": "0" } as const;
 export const WITH_TRAILERS = { waitForTrailers: true } as const;
 const NO_CHUNKS: Buffer[] = [];
 
-const CALL = Symbol("read call");
-type CallStream = ServerHttp2Stream & { [CALL]: ReadCall };
+const CALL = Symbol("direct call");
+type CallStream = ServerHttp2Stream & { [CALL]: DirectCall };
 
 /** A unary call on its HTTP/2 stream: one message in, one message or a status out. */
-export class ReadCall implements AbortableCall {
+export class DirectCall implements AbortableCall {
   readonly rpc: Rpc;
   readonly authorization: readonly string[];
   readonly since = performance.now();
   leave: (() => void) | undefined = undefined;
   /** All bytes of the request, its frame's prefix included; set once its sender ended it. */
   request: Buffer | undefined = undefined;
-  readonly #connection: ReadConnection;
+  readonly #connection: DirectConnection;
   protected readonly stream: ServerHttp2Stream;
-  readonly #events: ReadCallEvents;
+  readonly #events: DirectCallEvents;
   /** By `performance.now`. */
   readonly #deadline: number;
   #chunks = NO_CHUNKS;
@@ -52,11 +52,11 @@ export class ReadCall implements AbortableCall {
 
   constructor(
     rpc: Rpc,
-    connection: ReadConnection,
+    connection: DirectConnection,
     stream: ServerHttp2Stream,
     authorization: string | undefined,
     timeoutMs: number,
-    events: ReadCallEvents,
+    events: DirectCallEvents,
   ) {
     this.rpc = rpc;
     this.authorization = authorization === undefined ? [] : [authorization];
@@ -102,7 +102,7 @@ export class ReadCall implements AbortableCall {
   }
 
   /** Calls back at the deadline, when the request has still not come. */
-  watchDeadline(passed: (call: ReadCall) => void): void {
+  watchDeadline(passed: (call: DirectCall) => void): void {
     const timer = setTimeout(() => passed(this), Math.max(0, this.#deadline - performance.now()));
     this.stream.once("close", () => clearTimeout(timer));
   }
@@ -150,11 +150,11 @@ export function statusHeaders({ code, details, metadata }: GrpcStatus) {
   return { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata.toHttp2Headers() };
 }
 
-export interface ReadCallEvents {
+export interface DirectCallEvents {
   readonly maxRequestBytes: number;
   /** The request is here. */
-  arrived(call: ReadCall): void;
-  tooLong(call: ReadCall, bytes: number): void;
+  arrived(call: DirectCall): void;
+  tooLong(call: DirectCall, bytes: number): void;
 }
 
 // One function for all calls: three closures for each would cost as much as the answer.

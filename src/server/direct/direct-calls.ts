@@ -12,11 +12,11 @@ import { type Frame, PREFIX_BYTES } from "../services/encode-reads.ts";
 import type { ReadRpc, ReadService } from "../services/read-service.ts";
 import type { WatchRpc, WatchService } from "../services/watch-service.ts";
 import { type GrpcStatus, grpcStatus, toSlotsError } from "../status.ts";
-import { ReadCall, type ReadCallEvents, ReadConnection } from "./read-call.ts";
+import { DirectCall, type DirectCallEvents, DirectConnection } from "./direct-call.ts";
 import { tapStreams } from "./stream-tap.ts";
 import { WatchCall } from "./watch-call.ts";
 
-export interface ReadFrontOptions {
+export interface DirectCallsOptions {
   readonly reads: ReadService;
   readonly watches: WatchService;
   readonly opened: OpenedSecrets;
@@ -27,7 +27,7 @@ export interface ReadFrontOptions {
 /** Reads that may leave together: one promise says that all of them are in the audit log. */
 interface Answers {
   readonly written: Promise<void>;
-  readonly calls: { readonly call: ReadCall; readonly outcome: Outcome<Frame> }[];
+  readonly calls: { readonly call: DirectCall; readonly outcome: Outcome<Frame> }[];
 }
 
 /**
@@ -37,36 +37,36 @@ interface Answers {
  *
  * The one look is as fresh as one for each call would be (W10): every call of the turn had come in before it.
  */
-export class ReadFront implements ReadCallEvents {
+export class DirectCalls implements DirectCallEvents {
   readonly maxRequestBytes: number;
-  readonly #options: ReadFrontOptions;
-  #arrived: ReadCall[] = [];
+  readonly #options: DirectCallsOptions;
+  #arrived: DirectCall[] = [];
   /** Began in this turn, with a deadline. */
-  #begun: ReadCall[] = [];
+  #begun: DirectCall[] = [];
   #scheduled = false;
 
-  constructor(options: ReadFrontOptions) {
+  constructor(options: DirectCallsOptions) {
     this.#options = options;
     this.maxRequestBytes = options.maxMessageBytes + PREFIX_BYTES;
   }
 
   /** Call before grpc-js is given the connection. */
   attach(socket: Socket): void {
-    const connection = new ReadConnection(socket);
+    const connection = new DirectConnection(socket);
     tapStreams(socket, (stream, headers, flags) => this.#take(connection, stream, headers, flags));
   }
 
-  arrived(call: ReadCall): void {
+  arrived(call: DirectCall): void {
     this.#arrived.push(call);
     this.#soon();
   }
 
-  tooLong(call: ReadCall, bytes: number): void {
+  tooLong(call: DirectCall, bytes: number): void {
     call.fail(tooLarge(bytes - PREFIX_BYTES, this.#options.maxMessageBytes));
   }
 
   #take(
-    connection: ReadConnection,
+    connection: DirectConnection,
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     flags: number,
@@ -80,7 +80,7 @@ export class ReadFront implements ReadCallEvents {
     const watches = isWatch(rpc);
     // A watch that has a deadline is rare, and grpc-js keeps deadlines.
     if (watches && timeout !== Number.POSITIVE_INFINITY) return false;
-    const call = new (watches ? WatchCall : ReadCall)(
+    const call = new (watches ? WatchCall : DirectCall)(
       rpc,
       connection,
       stream,
@@ -112,7 +112,7 @@ export class ReadFront implements ReadCallEvents {
     if (arrived.length > 0) this.#answer(arrived);
   };
 
-  #answer(calls: readonly ReadCall[]): void {
+  #answer(calls: readonly DirectCall[]): void {
     const { gate, opened } = this.#options;
     const head = orUndefined(() => opened.sync());
     let answers: Answers | undefined;
@@ -144,7 +144,7 @@ export class ReadFront implements ReadCallEvents {
     if (answers !== undefined) this.#send(answers);
   }
 
-  async #answerLater(call: ReadCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
+  async #answerLater(call: DirectCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
     try {
       const outcome = this.#read(call, message, await entered);
       this.#send({ written: outcome.written, calls: [{ call, outcome }] });
@@ -164,7 +164,7 @@ export class ReadFront implements ReadCallEvents {
     );
   }
 
-  #read(call: ReadCall, message: Uint8Array, known: Call): Outcome<Frame> {
+  #read(call: DirectCall, message: Uint8Array, known: Call): Outcome<Frame> {
     return this.#options.reads.read(call.rpc as ReadRpc, message, known);
   }
 
@@ -187,14 +187,14 @@ export class ReadFront implements ReadCallEvents {
     );
   }
 
-  #fail(call: ReadCall, thrown: unknown): void {
+  #fail(call: DirectCall, thrown: unknown): void {
     const error = toSlotsError(thrown);
     this.#options.gate.ended(call, error);
     call.fail(grpcStatus(error));
   }
 
   /** The one message of a request; without one the call is over. The words are grpc-js's: it is not of our errors. */
-  #messageOf(call: ReadCall): Uint8Array | undefined {
+  #messageOf(call: DirectCall): Uint8Array | undefined {
     const { request = NOTHING } = call;
     const length = request.length < PREFIX_BYTES ? undefined : request.readUInt32BE(1);
     if (length !== undefined && length > this.#options.maxMessageBytes) {
@@ -242,7 +242,7 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
   return milliseconds > LONGEST_MS ? Number.POSITIVE_INFINITY : milliseconds;
 }
 
-function expire(call: ReadCall): void {
+function expire(call: DirectCall): void {
   call.fail(protocolError(status.DEADLINE_EXCEEDED, "the deadline passed before the request had come"));
 }
 

@@ -2,10 +2,10 @@ import type { OutgoingHttpHeaders } from "node:http2";
 import type { OutgoingStream } from "../serve-stream.ts";
 import type { Frame } from "../services/encode-reads.ts";
 import type { GrpcStatus } from "../status.ts";
-import { OK, RESPONSE, ReadCall, statusHeaders, WITH_TRAILERS } from "./read-call.ts";
+import { DirectCall, OK, RESPONSE, statusHeaders, WITH_TRAILERS } from "./direct-call.ts";
 
 /** A watch on its HTTP/2 stream: asks as a read does, and is told until its status. */
-export class WatchCall extends ReadCall implements OutgoingStream {
+export class WatchCall extends DirectCall implements OutgoingStream {
   #begun = false;
 
   write(frame: Frame, taken: () => void): void {
