@@ -6,6 +6,10 @@ import { join } from "node:path";
 const ROOT = join(import.meta.dirname, "../..");
 export const NODE = join(ROOT, "node_modules/.bin/node");
 export const SLOTS = join(ROOT, "bin/slots.js");
+/** With which the program asks to be run, in its first line. */
+export const NODE_SETTINGS = (
+  /^#!\/usr\/bin\/env -S node (.*)$/m.exec(readFileSync(SLOTS, "utf8"))?.[1] ?? ""
+).split(" ");
 
 export interface ServerOptions {
   /** Default: a new one, removed by `dispose`. */
@@ -108,6 +112,7 @@ function launch(dataDir: string, { listen, args = [], env = {}, under = [] }: Se
   const command = [
     ...under,
     NODE,
+    ...NODE_SETTINGS,
     SLOTS,
     "serve",
     "--data-dir",
