@@ -6,13 +6,13 @@ import { DRAWN, drawAll } from "./draw.ts";
 import { fanOut } from "./fan-out.ts";
 import { peers } from "./peers.ts";
 import { reads } from "./reads.ts";
-import { scale } from "./scale.ts";
+import { scale, upkeepOfMany } from "./scale.ts";
 import type { Plan, Result, Scenario } from "./scenario.ts";
 import { shown } from "./statistics.ts";
 import { watches } from "./watches.ts";
 import { writes } from "./writes.ts";
 
-const SCENARIOS: readonly Scenario[] = [reads, writes, watches, fanOut, peers, scale];
+const SCENARIOS: readonly Scenario[] = [reads, writes, watches, fanOut, peers, scale, upkeepOfMany];
 
 const { values } = parseArgs({
   options: {
@@ -33,7 +33,7 @@ if (values.help) {
       `  --only     ${SCENARIOS.map(({ name }) => name).join(", ")}; may be repeated`,
       "  --short    fewer rounds, smaller stores, fewer watchers",
       "  --profile  writes .cpuprofile files of the servers to bench/results/profiles",
-      "  --store    what 'node bench/generate.ts' made, for scale, which makes its own otherwise",
+      "  --store    what 'node bench/generate.ts' made, for scale and upkeep, which make their own otherwise",
       "  --json     where the figures go, default bench/results/latest.json",
       `  --draw     puts them into ${DRAWN}, too, beside those of other scenarios, and draws it`,
     ].join("\n"),

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --heap-growing-percent=30
+#!/usr/bin/env -S node --max-semi-space-size=32 --heap-growing-percent=40
 // The settings above hold a server's memory to what it keeps: V8 alone would let half as much again lie about.
 // Plain JavaScript that any Node can read: it says what is wrong before anything newer, or anything native, is loaded.
 import { existsSync } from "node:fs";
