@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { FolderBell } from "./folder-bell.ts";
 import { NewestRecords } from "./newest-records.ts";
 import { SegmentCursor } from "./segment-cursor.ts";
@@ -15,6 +16,11 @@ export interface AuditFilter {
   readonly end?: number | undefined;
   /** Only records of commits above this revision. */
   readonly changesAfter?: bigint | undefined;
+  /**
+   * Passes over files that nothing was written to since, Unix milliseconds by the file system's own clock: for who may
+   * miss a record, and can't wait for whole files to be read.
+   */
+  readonly writtenSince?: number | undefined;
   /** Only the newest so many; 0 or left out for all. At most 10,000. */
   readonly limit?: number | undefined;
   /** Go on with new records until `signal` aborts. */
@@ -171,9 +177,10 @@ class Search {
 
   async *#chain(segments: readonly SegmentName[]): AsyncGenerator<LoggedRecord> {
     for (const [index, segment] of segments.entries()) {
-      const { start } = this.#filter;
+      const { start, writtenSince } = this.#filter;
       const next = segments[index + 1];
       if (start !== undefined && (await latestOf(next)) < start) this.#done.add(segment.path);
+      else if (writtenSince !== undefined && (await lastWritten(segment)) < writtenSince) continue;
       else yield* this.#segment(segment, next === undefined);
     }
   }
@@ -205,6 +212,16 @@ class Search {
 /** Pruned since it was listed: the log has nothing to say of it any more. */
 function isGone(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+/** When something was written to a segment; never, once it is gone. */
+async function lastWritten({ path }: SegmentName): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (isGone(error)) return Number.NEGATIVE_INFINITY;
+    throw error;
+  }
 }
 
 /** No record of a chain before this segment is later: the segment's first line says so. */

@@ -41,7 +41,8 @@ export async function completeAudit(
   // A change is logged after it was committed, so that older files need not be read.
   const start = first.time - CLOCK_STEP_MS;
   const logged = new Set<string>();
-  for await (const { fields } of log.search({ changesAfter: from, start })) {
+  // Files of earlier processes are passed over unread: what is missed in them is logged twice.
+  for await (const { fields } of log.search({ changesAfter: from, start, writtenSince: start })) {
     if (typeof fields.revision === "string") logged.add(fields.revision);
   }
   let added = 0;

@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readlinkSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { AuditAnchor, AuditState } from "../../src/audit/audit-log.ts";
@@ -62,6 +62,21 @@ test("search passes over segments by time, also when the clock was set back", as
     ...Array(10).fill(3_000_000),
     ...Array(20).fill(4_000_000),
   ]);
+});
+
+test("search can pass over the files of processes that ended long ago", async () => {
+  const long = 1_000_000_000;
+  const before = await folder.open({ clock: () => long });
+  await before.append(call({ requestId: "before" }));
+  await before.close();
+  for (const file of folder.segments) utimesSync(join(folder.path, file), new Date(long), new Date(long));
+  const now = await folder.open();
+  await now.append(call({ requestId: "now" }));
+  const ids = async (writtenSince?: number) =>
+    (await found(now, { writtenSince })).map(({ fields }) => fields.request_id);
+  expect(await ids()).toEqual(["before", "now"]);
+  expect(await ids(long + 1)).toEqual(["now"]);
+  await now.close();
 });
 
 test("a restart begins a new chain; search sees all chains in order of time", async () => {
