@@ -6,7 +6,7 @@ import type { Head } from "../records.ts";
 import { BUSY_TIMEOUT_MS, type Connection } from "./connection.ts";
 import { sizeOf, storeFiles } from "./files.ts";
 import { Reader } from "./reader.ts";
-import { APPLICATION_ID, SCHEMA_VERSION } from "./schema.ts";
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 import { sqliteCode } from "./sqlite-errors.ts";
 
 /** Stores up to this size are checked whole before they are served; reading more would delay the start. */
@@ -72,6 +72,7 @@ function look(db: Connection, file: string, size: number, walSize: number): Stor
     const result = db.pragma("integrity_check(1)", { simple: true });
     if (result !== "ok") throw broken(file, "is damaged");
   }
+  if (!hasSchema(db, schemaVersion)) throw broken(file, "is damaged");
   const reader = new Reader(db);
   const inspection = {
     file,
@@ -82,6 +83,28 @@ function look(db: Connection, file: string, size: number, walSize: number): Stor
   };
   if (!reader.standsWhole()) throw broken(file, "is damaged");
   return inspection;
+}
+
+/**
+ * Whether the tables and indexes of that version are there as they were made. They stand in the file as text, and a bit
+ * flipped in the name of a column leaves a database that SQLite finds no fault with (D3). Others' tables may be there too.
+ */
+function hasSchema(db: Connection, version: number): boolean {
+  const model = new Database(":memory:");
+  try {
+    for (const sql of MIGRATIONS.slice(0, version)) model.exec(sql);
+    const found = new Set(statementsOf(db));
+    return statementsOf(model).every((statement) => found.has(statement));
+  } finally {
+    model.close();
+  }
+}
+
+function statementsOf(db: Connection): string[] {
+  return db
+    .prepare("SELECT type || name || tbl_name || sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    .pluck()
+    .all() as string[];
 }
 
 function broken(file: string, how: string): StorageOpenError {
