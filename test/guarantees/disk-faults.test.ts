@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -241,7 +242,18 @@ test(`${FLIPS} flipped bits are refused, recovered or told, and never read as an
   const settled = look(copy());
   const second = await ServerProcess.start({ dataDir });
   const states = [settled];
-  await fillSecrets(second, names, 1, () => states.push(look(copy())));
+  const after = () => states.push(look(copy()));
+  await fillSecrets(second, names, 1, after);
+  // What was overwritten is erased from the WAL soon after; only then does what is put stay there.
+  await waitFor("an empty WAL", () => statSync(join(dataDir, "store.db-wal")).size === 0);
+  const wire = new Wire(second.address, second.adminToken);
+  for (const name of names) {
+    for (const slot of [1n, 4n, 5n]) {
+      await wire.put(name, slot, `${name} ${slot} put once`);
+      after();
+    }
+  }
+  wire.close();
   await second.kill();
   for (const state of states) {
     for (const [place, value] of state) truths.set(place, (truths.get(place) ?? new Set()).add(value));
