@@ -10,7 +10,7 @@ import { now } from "./clock.ts";
 import { cpuOf, memoryOf, start } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
-import { percentile, spread } from "./statistics.ts";
+import { percentile, ratio, spread } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
 const NAME = "bench/fan-out";
@@ -99,7 +99,6 @@ export const fanOut: Scenario = {
     for (const each of [wire, caller, bareWire]) each.close();
     await Promise.all([bare.stop(), endServer(plan, server)]);
 
-    const ratio = (a: number[], b: number[]) => spread(a.map((time, round) => time / (b[round] ?? 1)));
     const all = watchers.toLocaleString("en");
     return [
       { name: `put sent -> ${all} watchers have it`, unit: "ms", value: spread(times.ours) },

@@ -9,7 +9,7 @@ import { hasEtcd, putRequest, rangeRequest, startEtcd, watchRequest } from "./et
 import { hasH2load, load } from "./h2load.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
-import { spread } from "./statistics.ts";
+import { ratio, spread } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
 const VALUE = Buffer.alloc(100, "v");
@@ -75,7 +75,6 @@ export const peers: Scenario = {
     const told = await fanOuts(plan, server, etcd.address, ours[0] as Wire, theirs[0] as Wire);
     for (const wire of [...ours, ...theirs]) wire.close();
     await Promise.all([endServer(plan, server), etcd.stop()]);
-    const ratio = (a: number[], b: number[]) => spread(a.map((rate, round) => rate / (b[round] ?? 1)));
     return [
       { name: "GetSecret, 2 workers", unit: "calls/s", value: spread(rates.get) },
       { name: "etcd Range, serializable", unit: "calls/s", value: spread(rates.serial) },

@@ -10,7 +10,7 @@ import { hasH2load, load } from "./h2load.ts";
 import { start } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
-import { spread } from "./statistics.ts";
+import { ratio, spread } from "./statistics.ts";
 
 /** GetSecret and GetEffectiveAt, with identity, policy, audit and metrics on, beside handlers that do nothing. */
 export const reads: Scenario = {
@@ -58,7 +58,6 @@ export const reads: Scenario = {
     }
     wire.close();
     await Promise.all([empty.stop(), raw.stop(), endServer(plan, server)]);
-    const ratio = (a: number[], b: number[]) => spread(a.map((rate, round) => rate / (b[round] ?? 1)));
     return [
       { name: "GetSecret", unit: "calls/s", value: spread(rates.get) },
       { name: "GetEffectiveAt", unit: "calls/s", value: spread(rates.at) },

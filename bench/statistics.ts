@@ -13,6 +13,11 @@ export function spread(values: readonly number[]): Spread {
   return { median, least: sorted[0] ?? 0, most: sorted.at(-1) ?? 0 };
 }
 
+/** A by B, taken within each round, so that what hit both is in both. */
+export function ratio(a: readonly number[], b: readonly number[]): Spread {
+  return spread(a.map((value, round) => value / (b[round] ?? 1)));
+}
+
 /** The value below which `share` of the values lie. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
