@@ -117,3 +117,14 @@ test("a flipped bit is refused at the start or by its record, and never read as 
     }
   }
 }, 120_000);
+
+test("a bit flipped in the name of a column is refused at the start, although SQLite finds no fault (D3)", async () => {
+  const file = join(tempDir(), "store.db");
+  const store = await smallStore();
+  writeFileSync(file, store);
+  expect(inspectFile(file, store.length, 0).storeId).toMatch(/^[0-9a-f]{32}$/);
+  const column = store.indexOf("name TEXT NOT NULL UNIQUE");
+  store[column]! ^= 1;
+  writeFileSync(file, store);
+  expect(() => inspectFile(file, store.length, 0)).toThrow(StorageOpenError);
+});
