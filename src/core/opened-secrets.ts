@@ -122,9 +122,7 @@ export class OpenedSecrets {
   current(name: SecretName, known = this.sync()): CurrentState {
     const latest = this.#latest;
     if (latest?.head === known && latest.state.name === name) return latest;
-    // Somebody may have looked since, and then what is kept is of a later moment than that head.
-    const isOld = known.revision !== this.#applied || known.epoch !== this.#epoch;
-    const head = isOld ? this.sync() : known;
+    const head = this.#asKept(known);
     const entry = this.#touch(name);
     if (entry?.state !== undefined) {
       this.#latest = { head, state: entry.state };
@@ -133,7 +131,8 @@ export class OpenedSecrets {
     const read = this.#storage.readCurrent(name);
     const state = stateOf(name, read);
     // Only secrets that exist are kept: names that do not are without number.
-    if (state.secret !== undefined) this.#keep(name, name, (kept) => this.#keepState(kept, state));
+    if (state.secret !== undefined && this.#isKept(read.head))
+      this.#keep(name, name, (kept) => this.#keepState(kept, state));
     return { head: read.head, state };
   }
 
@@ -141,7 +140,8 @@ export class OpenedSecrets {
    * The enabled slot with the largest number at or below `at`, as of `head` or later. Of a secret with few live
    * slots their numbers are kept, so that answering for another `at` costs a search and no read.
    */
-  effectiveAt(name: SecretName, at: SlotNumber, head = this.sync()): EffectiveSlot {
+  effectiveAt(name: SecretName, at: SlotNumber, known = this.sync()): EffectiveSlot {
+    const head = this.#asKept(known);
     const kept = this.#touch(name)?.live;
     const { live, asOf } = kept === undefined ? this.#readLive(name) : { live: kept, asOf: head };
     if (live.slots === "too many") return this.#storage.readEffectiveAt(name, at);
@@ -189,6 +189,19 @@ export class OpenedSecrets {
     return id;
   }
 
+  /** `known`, unless somebody looked since: then what is kept is of that later moment. */
+  #asKept(known: Head): Head {
+    return this.#isKept(known) ? known : this.sync();
+  }
+
+  /**
+   * Whether it is the moment of which everything kept is true. What another process wrote after it was read along, but
+   * must not be kept: it would be given out with this older head, told a second time, and by the rights of before (W4, W12).
+   */
+  #isKept(head: Head): boolean {
+    return head.revision === this.#applied && head.epoch === this.#epoch;
+  }
+
   #readLive(name: SecretName): { readonly live: LiveSlots; readonly asOf: Head } {
     const page = this.#storage.listSlots(name, {
       state: "enabled",
@@ -199,7 +212,7 @@ export class OpenedSecrets {
       secret: page.secret,
       slots: page.slots.length > MOST_LIVE_KEPT ? "too many" : page.slots,
     };
-    if (page.secret !== undefined) {
+    if (page.secret !== undefined && this.#isKept(page.head)) {
       this.#keep(name, name, (entry) => {
         entry.live = live;
         return LIVE_BYTES + LIVE_SLOT_BYTES * page.slots.length;

@@ -48,6 +48,19 @@ test("a value is opened once for as long as its secret stays as it is, then over
   expect(read("a/1")).toBe(other);
 });
 
+test("what was read after a look is not given out as the state at that look (W4, W12)", async () => {
+  const { kept, write } = await opened(1 << 20);
+  const look = kept.sync();
+  await write("a/0", 1);
+  // As streams do that were woken by one look, while another process writes.
+  for (let stream = 0; stream < 3; stream++) {
+    const { head, state } = kept.current(name("a/0"), look);
+    expect(state.revision).toBeLessThanOrEqual(head.revision);
+    const effective = kept.effectiveAt(name("a/0"), slot(9), look);
+    expect(effective.slot?.revision).toBeLessThanOrEqual(effective.head.revision);
+  }
+});
+
 test("what is over the bound is overwritten, the longest unused first", async () => {
   const { read } = await opened(8192);
   const values = ["a/0", "a/1", "a/0", "a/2", "a/2"].map(read);
