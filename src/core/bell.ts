@@ -39,7 +39,7 @@ export class Subscription implements Alarm {
     return this.#wake !== undefined;
   }
 
-  /** Call before reading: whatever is committed from here on ends the next `wait` at once. Tells what rang before. */
+  /** Call before reading: whatever is committed from here on ends the next wait at once. Tells what rang before. */
   arm(): ReadonlySet<string> | "all" {
     const changed = this.#changed ?? NOTHING;
     this.#rung = false;
@@ -48,15 +48,21 @@ export class Subscription implements Alarm {
   }
 
   /**
-   * Waits for a ring, about `ms` milliseconds at most, and no longer than until the abort. Who is woken together
-   * shares one look at the store.
+   * Calls `wake` at a ring, after about `ms` milliseconds, or at the abort, whichever comes first; at once when it
+   * has come. Who is woken together shares one look at the store.
    */
-  wait(ms: number): Promise<ArmedHead> {
-    if (this.#rung || this.#signal.aborted) return Promise.resolve(undefined);
+  onWake(ms: number, wake: (head: ArmedHead) => void): void {
+    if (this.#rung || this.#signal.aborted) {
+      wake(undefined);
+      return;
+    }
     this.#bell.alarms.set(this, ms);
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+    this.#wake = wake;
+  }
+
+  /** `onWake` for those who wait by promise. */
+  wait(ms: number): Promise<ArmedHead> {
+    return new Promise((resolve) => this.onWake(ms, resolve));
   }
 
   due(): void {

@@ -15,10 +15,15 @@ export interface Call {
 }
 
 /**
- * Hands a message to a stream. Resolves once it may have the next one, or the call was aborted; never rejects, and
- * drops what comes after the abort.
+ * Hands a message to a stream. Calls `taken` once it may have the next one, or the call was aborted, which may be at
+ * once; never throws, and drops what comes after the abort.
  */
-export type Send<M> = (message: M) => Promise<void>;
+export type Send<M> = (message: M, taken: () => void) => void;
+
+/** `send` for those who wait by promise. */
+export function sent<M>(send: Send<M>, message: M): Promise<void> {
+  return new Promise((resolve) => send(message, resolve));
+}
 
 /** A principal, and what proves that it still is one. */
 export interface Identity {

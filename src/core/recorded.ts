@@ -7,7 +7,7 @@ import type { Core } from "./core.ts";
 /** What a call is about, for the audit log. */
 export interface Subject {
   readonly name?: SecretName;
-  readonly slot?: SlotNumber;
+  readonly slot?: SlotNumber | undefined;
   readonly requestId?: string;
   /** A token's public id, a master key's id, names of policies. */
   readonly subject?: string;

@@ -1,6 +1,6 @@
 import type { SecretName } from "../domain/names.ts";
 import type { Head } from "../storage/records.ts";
-import type { Call, Send } from "./call.ts";
+import { type Call, type Send, sent } from "./call.ts";
 import type { Core } from "./core.ts";
 import { noEffectiveSlot, secretNotFound } from "./not-found.ts";
 import { recordRefusal } from "./recorded.ts";
@@ -72,7 +72,11 @@ export async function watchSlots(
       });
     } else {
       changes.afterReset = true;
-      await send({ epoch: opening.epoch, revision: opening.revision, event: { kind: "history-reset" } });
+      await sent(send, {
+        epoch: opening.epoch,
+        revision: opening.revision,
+        event: { kind: "history-reset" },
+      });
     }
 
     let unsynced = false;
@@ -88,7 +92,7 @@ export async function watchSlots(
           const from = told.get(name) ?? "nothing";
           for await (const event of changes.since(name, from)) {
             unsynced = true;
-            await send(event);
+            await sent(send, event);
             if (call.signal.aborted) return;
           }
           told.set(name, changes.toldUpTo);
@@ -104,7 +108,7 @@ export async function watchSlots(
         unsynced = false;
         lastSent = now;
         changes.afterReset = false;
-        await send({ epoch, revision, resumeToken: tokenAt(head), event: { kind } });
+        await sent(send, { epoch, revision, resumeToken: tokenAt(head), event: { kind } });
       } else {
         await subscription.wait(session.atMost(lastSent + core.progressMs - now, core.now));
       }

@@ -150,7 +150,9 @@ function serveGrpcStream(
     fail: (status) => raw.emit("error", status),
   };
   return serveStream(new ServerCall(method.name as Rpc, raw), out, gate, (known, send) =>
-    handler(decode(method.input, raw.request), known, (message) => send(encode(method.output, message))),
+    handler(decode(method.input, raw.request), known, (message, taken) =>
+      send(encode(method.output, message), taken),
+    ),
   );
 }
 

@@ -18,7 +18,9 @@ export class MessageWriter implements Alarm {
   #taken: (() => void) | undefined;
   readonly #finish = () => {
     this.at = Number.POSITIVE_INFINITY;
-    this.#taken?.();
+    const taken = this.#taken;
+    this.#taken = undefined;
+    taken?.();
   };
 
   constructor(
@@ -34,15 +36,16 @@ export class MessageWriter implements Alarm {
     this.#signal.addEventListener("abort", this.#finish, { once: true });
   }
 
-  /** Resolves once the transport has the message, or the call was aborted; wait for it before the next one. */
-  write(message: Buffer): Promise<void> {
-    if (this.#signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#taken = resolve;
-      this.#alarms.set(this, this.#slowMs);
-      // A write that fails means that the stream is gone: its signal says so, or is about to.
-      this.#out.write(message, this.#finish);
-    });
+  /** Calls `taken` once the transport has the message, or the call was aborted; wait for it before the next one. */
+  write(message: Buffer, taken: () => void): void {
+    if (this.#signal.aborted) {
+      taken();
+      return;
+    }
+    this.#taken = taken;
+    this.#alarms.set(this, this.#slowMs);
+    // A write that fails means that the stream is gone: its signal says so, or is about to.
+    this.#out.write(message, this.#finish);
   }
 
   due(): void {

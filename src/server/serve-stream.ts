@@ -25,7 +25,7 @@ export async function serveStream(
   try {
     gate.streams.add(call);
     const known = await gate.enter(call, head);
-    await run(known, (message) => writer.write(message));
+    await run(known, (message, taken) => writer.write(message, taken));
     if (call.signal.aborted) throw call.signal.reason;
     gate.ended(call, undefined);
     out.end();

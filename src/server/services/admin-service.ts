@@ -1,6 +1,6 @@
 import type { AdminService, Policy as WirePolicy } from "../../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { backup } from "../../core/backup.ts";
-import type { Call, Send } from "../../core/call.ts";
+import { type Call, type Send, sent } from "../../core/call.ts";
 import type { Core } from "../../core/core.ts";
 import type { KeyManager } from "../../core/master-keys.ts";
 import { parsePageSize } from "../../core/page-token.ts";
@@ -101,7 +101,7 @@ export function adminService(core: Core, keys: KeyManager): Handlers<typeof Admi
         follow,
         limit,
       });
-      await sendAll(records, call, (recordJson) => send({ recordJson }));
+      await sendAll(records, call, (recordJson, taken) => send({ recordJson }, taken));
     },
   };
 }
@@ -109,7 +109,7 @@ export function adminService(core: Core, keys: KeyManager): Handlers<typeof Admi
 async function sendAll<M>(messages: AsyncIterable<M>, { signal }: Call, send: Send<M>): Promise<void> {
   for await (const message of messages) {
     if (signal.aborted) return;
-    await send(message);
+    await sent(send, message);
     if (signal.aborted) return;
   }
 }

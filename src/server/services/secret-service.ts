@@ -46,9 +46,10 @@ export function secretService(
     },
 
     watchSecret: (request, call, send) =>
-      watches.watchSecret(request, call, (frame) => send(messageIn(frame))),
+      watches.watchSecret(request, call, (frame, taken) => send(messageIn(frame), taken)),
 
-    watchSlots: (request, call, send) => watches.watchSlots(request, call, (frame) => send(messageIn(frame))),
+    watchSlots: (request, call, send) =>
+      watches.watchSlots(request, call, (frame, taken) => send(messageIn(frame), taken)),
 
     listSecrets: async ({ prefix, pageSize, pageToken }, call) => {
       const page = await listSecrets(core, call, { prefix, pageSize: parsePageSize(pageSize), pageToken });

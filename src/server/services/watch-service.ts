@@ -38,14 +38,14 @@ export class WatchService {
   watchSecret(request: WatchSecretRequest, call: Call, send: Send<Frame>): Promise<void> {
     const { resumeToken, allowMissing } = request;
     const name = parseSecretName(request.name);
-    return watchSecret(this.#core, call, { name, resumeToken, allowMissing }, (event) =>
-      send(this.#encoder.secret(event)),
+    return watchSecret(this.#core, call, { name, resumeToken, allowMissing }, (event, taken) =>
+      send(this.#encoder.secret(event), taken),
     );
   }
 
   watchSlots(request: WatchSlotsRequest, call: Call, send: Send<Frame>): Promise<void> {
-    return watchSlots(this.#core, call, parseWatchSlots(request), (event) =>
-      send(this.#encoder.slots(event)),
+    return watchSlots(this.#core, call, parseWatchSlots(request), (event, taken) =>
+      send(this.#encoder.slots(event), taken),
     );
   }
 }

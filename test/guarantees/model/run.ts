@@ -70,6 +70,8 @@ class Run {
   readonly #beganMs = machineMs();
   readonly #watchers: Watcher[] = [];
   readonly #mutations: { readonly name: string; readonly op: Op }[] = [];
+  /** Changes that broke off and were refused when asked again, with when they broke off. */
+  readonly #inDoubt = new Map<Op, { readonly client: number; readonly name: string; readonly at: number }>();
   readonly #lastPut = new Map<string, string>();
   readonly #revisions = new Map<string, bigint[]>();
   readonly #seats = new Map<number, Promise<void>>();
@@ -230,9 +232,13 @@ class Run {
     return this.#call(0, name, other, server);
   }
 
-  /** A call until it is answered: what breaks off is asked again, of the next server. */
+  /**
+   * A call until it is answered: what breaks off is asked again, of the next server. A change may still be under way
+   * at the server that was cut off, and happen after another has refused it: a later success is then of that time.
+   */
   async #call(client: number, name: string, op: Op, server: number): Promise<void> {
     let start = this.recorder.tick();
+    let brokeAt: number | undefined;
     const end = Date.now() + 60_000;
     for (let attempt = 0; ; attempt++) {
       const token = this.#world.token(client);
@@ -243,6 +249,7 @@ class Run {
         if (!(error instanceof WireError)) throw error;
         const busy = error.reason === "STORE_BUSY";
         if (BROKEN.has(error.code) && (this.#faulty || busy) && Date.now() < end) {
+          brokeAt ??= this.recorder.tick();
           await new Promise((resolve) => setTimeout(resolve, 10));
           // A read that broke off saw nothing, so its second try is another read.
           if (!("id" in op)) start = this.recorder.tick();
@@ -250,9 +257,10 @@ class Run {
         }
         outcome = { answer: { code: error.code, reason: error.reason } };
       }
+      const succeeded = outcome.answer.code === "OK";
       this.recorder.add({
         type: "call",
-        start,
+        start: (succeeded ? this.#inDoubt.get(op)?.at : undefined) ?? start,
         end: this.recorder.tick(),
         name,
         client,
@@ -260,6 +268,8 @@ class Run {
         op,
         ...outcome,
       });
+      if (succeeded) this.#inDoubt.delete(op);
+      else if ("id" in op && brokeAt !== undefined) this.#inDoubt.set(op, { client, name, at: brokeAt });
       const { revision } = outcome.answer as { revision?: unknown };
       if (typeof revision === "bigint")
         this.#revisions.set(name, [...(this.#revisions.get(name) ?? []), revision]);
@@ -484,6 +494,7 @@ class Run {
     await Promise.all(this.#watchers.map(({ open }) => open?.ended));
     // What came after the backup never was: neither its request ids nor its revisions mean anything now.
     this.#mutations.length = 0;
+    this.#inDoubt.clear();
     this.#revisions.clear();
     this.recorder.add({ type: "restore", at: this.recorder.tick(), revision: backup.revision });
   }
@@ -496,6 +507,7 @@ class Run {
       const left = await this.#world.finishRotation(0);
       this.recorder.add({ type: "rotated", at: this.recorder.tick(), left });
     }
+    for (const [op, { client, name }] of [...this.#inDoubt]) await this.#call(client, name, op, 0);
     const quietMs = machineMs();
     for (const [index, name] of this.#names.entries()) {
       for (const op of ["get", "describe", "list"] as const) await this.#call(0, name, { op }, index);

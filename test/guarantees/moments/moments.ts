@@ -111,23 +111,17 @@ export const MOMENTS: readonly Moment[] = [
     "between the registration of a watch and its snapshot",
     6,
     WATCH,
-    "      if (woken === undefined) subscription.arm();",
+    "    if (woken === undefined) subscription.arm();",
   ),
   before(
     "load",
     "between the snapshot of a watch and its event",
     10,
     WATCH,
-    "      session.require(head, name);",
+    "    session.require(head, name);",
   ),
-  before("load", "between an event's audit record and the event", 10, WATCH, "        await send(message);"),
-  before(
-    "load",
-    "between an event and the wait for the next",
-    10,
-    WATCH,
-    "      woken = await subscription.wait(",
-  ),
+  before("load", "between an event's audit record and the event", 10, WATCH, "      yield { message };"),
+  before("load", "between an event and the wait for the next", 10, WATCH, "    woken = yield {"),
 
   // What destroying leaves in the WAL
   before("load", "after a destroy, before its checkpoint", 1, CHECKPOINTER, TRUNCATE),

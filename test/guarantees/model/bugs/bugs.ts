@@ -29,9 +29,9 @@ const bug = (
 });
 
 const WATCH = "core/watch-secret.ts";
-const READ_STATE = `      if (woken === undefined) subscription.arm();
-      const { head, state } = core.opened.current(name, woken);`;
-const WAIT = "      woken = await subscription.wait(session.atMost(progressIn, core.now));";
+const READ_STATE = `    if (woken === undefined) subscription.arm();
+    const { head, state } = core.opened.current(name, woken);`;
+const WAIT = "    woken = yield { atMostMs: session.atMost(progressIn, core.now) };";
 const NEWS = `if (told === "nothing" || state.revision > told) {`;
 
 /** Each must be caught by the model or a validator. None exists in what is published: they are made as a test server loads. */
@@ -155,7 +155,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "order by slot",
     "watches",
     1,
-    [WATCH, "    let lastSent = 0;", "    let lastSent = 0;\n    let largest = -1n;"],
+    [WATCH, "  let lastSent = 0;", "  let lastSent = 0;\n  let largest = -1n;"],
     [
       WATCH,
       NEWS,
@@ -163,8 +163,8 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     ],
     [
       WATCH,
-      "        slot = state.slot?.slot;",
-      "        slot = state.slot?.slot;\n        largest = slot ?? largest;",
+      "      subject.slot = state.slot?.slot;",
+      "      subject.slot = state.slot?.slot;\n      largest = subject.slot ?? largest;",
     ],
   ),
 
@@ -175,25 +175,25 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     1,
     [
       WATCH,
-      "    let lastSent = 0;",
-      "    let lastSent = 0;\n    let heard = true;\n    let kept: ReturnType<typeof core.opened.current> | undefined;",
+      "  let lastSent = 0;",
+      "  let lastSent = 0;\n  let heard = true;\n  let kept: ReturnType<typeof core.opened.current> | undefined;",
     ],
     [
       WATCH,
       READ_STATE,
-      `      if (kept === undefined || heard) kept = core.opened.current(name);
-      heard = false;
-      const { state } = kept;
-      const head = core.opened.sync();`,
+      `    if (kept === undefined || heard) kept = core.opened.current(name);
+    heard = false;
+    const { state } = kept;
+    const head = core.opened.sync();`,
     ],
     [
       WATCH,
       WAIT,
-      `      await new Promise((resolve) => setTimeout(resolve, 15));
-      subscription.arm();
-      const since = Date.now();
-      await subscription.wait(session.atMost(progressIn, core.now));
-      heard = Date.now() - since < core.progressMs - 500;`,
+      `    yield { settled: new Promise((resolve) => setTimeout(resolve, 15)) };
+    subscription.arm();
+    const since = Date.now();
+    yield { atMostMs: session.atMost(progressIn, core.now) };
+    heard = Date.now() - since < core.progressMs - 500;`,
     ],
   ),
   bug("absent never sent", "watches", 1, [
@@ -216,7 +216,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   ]),
   bug("event lost under backpressure", "flood", 1, [
     "server/message-writer.ts",
-    "      this.#out.write(message, this.#finish);",
+    "    this.#out.write(message, this.#finish);",
     `      const at = this as unknown as { busy?: boolean };
       if (!at.busy) this.#out.write(message, () => { at.busy = false; });
       at.busy = true;
@@ -224,16 +224,16 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   ]),
   bug("a queue for each watcher", "flood", 1, [
     "server/message-writer.ts",
-    "      this.#out.write(message, this.#finish);",
-    "      this.#out.write(message, () => {});\n      this.#finish();",
+    "    this.#out.write(message, this.#finish);",
+    "    this.#out.write(message, () => {});\n    this.#finish();",
   ]),
   bug("one stalled watcher holds up all", "flood", 1, [
     "server/serve-stream.ts",
-    "(message) => writer.write(message)",
-    `(message) => {
+    "(message, taken) => writer.write(message, taken)",
+    `(message, taken) => {
       const all = globalThis as { tail?: Promise<void> };
-      all.tail = (all.tail ?? Promise.resolve()).then(() => writer.write(message));
-      return all.tail;
+      all.tail = (all.tail ?? Promise.resolve()).then(() => new Promise((resolve) => writer.write(message, resolve)));
+      void all.tail.then(taken);
     }`,
   ]),
   bug("progress too early", "resumes", 1, [
@@ -275,7 +275,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "core/watch-slots.ts",
     "          told.set(name, changes.toldUpTo);",
     `          told.set(name, changes.toldUpTo);
-          await send({ epoch: head.epoch, revision: head.revision, resumeToken: tokenAt(head), event: { kind: "synced" } });`,
+          await sent(send, { epoch: head.epoch, revision: head.revision, resumeToken: tokenAt(head), event: { kind: "synced" } });`,
   ]),
   bug("removed never sent", "sets", 1, [
     "core/slot-changes.ts",
@@ -352,9 +352,9 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   ]),
   bug("delivery after revoke", "rights", 1, [
     WATCH,
-    `      session.require(head, name);
+    `    session.require(head, name);
 
-      if (first) {`,
-    "      if (first) {",
+    if (first) {`,
+    "    if (first) {",
   ]),
 ];
