@@ -11,6 +11,8 @@ export interface AuditCaller {
   readonly proofId: string;
   /** The other end's address, such as `10.0.0.7:51234` or `unix`. */
   readonly peer: string;
+  /** The same as JSON, kept here once it was made: a stream is named in the record of each event that it gets. */
+  json?: string;
 }
 
 /** One call that disclosed or changed something, or was refused. */
@@ -112,6 +114,9 @@ export interface AuditLog {
    * can't be written; the next append tries again.
    */
   append(record: AuditRecord): Promise<void>;
+
+  /** Writes what is appended at once, not after this turn: for whoever gathered all that came in it. */
+  flush(): void;
 
   /**
    * Records that match, oldest first, from all chains of this log. With `follow` it goes on with new ones

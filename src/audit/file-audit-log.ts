@@ -114,7 +114,7 @@ export class FileAuditLog implements AuditLog {
       batch = new AppendBatch();
       this.#batch = batch;
       // After what this turn has to read, before anything is waited for: calls that came together share a write.
-      if (this.#flushing === undefined) setImmediate(() => this.#flush());
+      if (this.#flushing === undefined) setImmediate(() => this.flush());
     }
     batch.bodies.push(...bodiesOf(record, this.#now()));
     batch.latest = Math.max(batch.latest, this.#time.millisecond);
@@ -155,7 +155,7 @@ export class FileAuditLog implements AuditLog {
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     do {
-      this.#flush();
+      this.flush();
       await this.#flushing;
     } while (this.#batch !== undefined || this.#flushing !== undefined);
     this.#setState("closed", undefined);
@@ -171,7 +171,7 @@ export class FileAuditLog implements AuditLog {
     }
   }
 
-  #flush(): void {
+  flush(): void {
     if (this.#flushing !== undefined) return;
     const batch = this.#batch;
     if (batch === undefined) return;
@@ -200,7 +200,7 @@ export class FileAuditLog implements AuditLog {
       batch.reject(unavailable("the audit log can't be flushed", cause));
     } finally {
       this.#flushing = undefined;
-      this.#flush();
+      this.flush();
     }
   }
 

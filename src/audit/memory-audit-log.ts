@@ -31,7 +31,7 @@ export class MemoryAuditLog implements AuditLog {
     if (this.#closed) return Promise.reject(new SlotsError("AUDIT_UNAVAILABLE", "the audit log is closed"));
     if (this.#batch === undefined) {
       this.#batch = new AppendBatch();
-      setImmediate(() => this.#flush());
+      setImmediate(() => this.flush());
     }
     this.#batch.bodies.push(...bodiesOf(record, new Date(this.#clock()).toISOString()));
     return this.#batch.promise;
@@ -55,11 +55,11 @@ export class MemoryAuditLog implements AuditLog {
   }
 
   async close(): Promise<void> {
-    this.#flush();
+    this.flush();
     this.#closed = true;
   }
 
-  #flush(): void {
+  flush(): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;

@@ -26,7 +26,8 @@ export function bodiesOf(record: AuditRecord, time: string): readonly string[] {
   const bodies: string[] = [];
   let at = 0;
   do {
-    bodies.push(bodyOf(deliveryFields(record, at), time));
+    const streams = record.streams.slice(at, at + STREAMS_PER_LINE).map(jsonOf);
+    bodies.push(`${bodyOf(deliveryFields(record), time)},"streams":[${streams.join(",")}]`);
     at += STREAMS_PER_LINE;
   } while (at < record.streams.length);
   return bodies;
@@ -77,7 +78,7 @@ function fieldsOf(record: Exclude<AuditRecord, DeliveryRecord>): { readonly kind
   }
 }
 
-function deliveryFields(record: DeliveryRecord, from: number): { readonly kind: string } {
+function deliveryFields(record: DeliveryRecord): { readonly kind: string } {
   return {
     kind: record.kind,
     rpc: record.rpc,
@@ -85,8 +86,12 @@ function deliveryFields(record: DeliveryRecord, from: number): { readonly kind: 
     secret: record.secret,
     slot: record.slot?.toString(),
     revision: record.revision.toString(),
-    streams: record.streams.slice(from, from + STREAMS_PER_LINE).map(callerFields),
   } as { kind: string };
+}
+
+function jsonOf(caller: AuditCaller): string {
+  caller.json ??= JSON.stringify(callerFields(caller));
+  return caller.json;
 }
 
 function callerFields(caller: AuditCaller): Record<string, string> {

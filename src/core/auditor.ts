@@ -147,7 +147,7 @@ export class Auditor {
       value.hold();
       delivery.values.push(value);
     }
-    delivery.streams.push(callerOf(call));
+    delivery.streams.push(call.caller);
     return delivery.written;
   }
 
@@ -172,13 +172,8 @@ export class Auditor {
   }
 
   #append(call: Call, fields: Omit<CallRecord, "kind" | "caller" | "rpc">): Promise<void> {
-    return this.#log.append({ kind: "call", caller: callerOf(call), rpc: call.rpc, ...fields });
+    return this.#log.append({ kind: "call", caller: call.caller, rpc: call.rpc, ...fields });
   }
-}
-
-function callerOf({ identity, peer }: Call): AuditCaller {
-  const { name, method, proofId } = identity.principal;
-  return { principal: name, method, proofId, peer };
 }
 
 /** Callers that proved nothing, by address; the log adds them up. */

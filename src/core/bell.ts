@@ -5,6 +5,10 @@ import type { ChangedNames } from "./opened-secrets.ts";
 
 /** How many streams are woken in one turn of the event loop, so that a large fan-out does not hold up other calls. */
 const WOKEN_A_TURN = 64;
+/** The same while there are other calls: each turn has its own cost, and each call waits for a turn or two. */
+const WOKEN_BESIDE_CALLS = 16;
+/** For how long after a call there are taken to be more, milliseconds. */
+const BESIDE_MS = 20;
 
 const NOTHING: ReadonlySet<string> = new Set();
 
@@ -108,6 +112,8 @@ export class Bell {
   /** By connection. */
   readonly #toWake = new Map<string, Subscription[]>();
   #waking = false;
+  #called = false;
+  #besideUntil = 0;
 
   /** `sync`: where the store stands now. */
   constructor(alarms: Alarms, sync: () => Head) {
@@ -127,6 +133,11 @@ export class Bell {
       listeners.add(subscription);
     }
     return subscription;
+  }
+
+  /** Somebody calls who waits for no ring: what is woken from now on leaves more room. */
+  makeRoom(): void {
+    this.#called = true;
   }
 
   ring(names: ChangedNames): void {
@@ -183,14 +194,25 @@ export class Bell {
   }
 
   #nextToWake(): readonly Subscription[] {
+    const most = this.#mostToWake();
     const woken: Subscription[] = [];
     for (const [connection, subscriptions] of this.#toWake) {
-      const room = WOKEN_A_TURN - woken.length;
-      if (room === 0) break;
-      woken.push(...subscriptions.splice(-room));
-      if (subscriptions.length === 0) this.#toWake.delete(connection);
+      while (woken.length < most) {
+        const next = subscriptions.pop();
+        if (next === undefined) break;
+        woken.push(next);
+      }
+      if (subscriptions.length > 0) break;
+      this.#toWake.delete(connection);
     }
     return woken;
+  }
+
+  #mostToWake(): number {
+    const now = performance.now();
+    if (this.#called) this.#besideUntil = now + BESIDE_MS;
+    this.#called = false;
+    return now < this.#besideUntil ? WOKEN_BESIDE_CALLS : WOKEN_A_TURN;
   }
 
   /** What can't be read is told to each stream by its own look. */

@@ -1,3 +1,4 @@
+import type { AuditCaller } from "../audit/audit-log.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Head } from "../storage/records.ts";
 import type { Rpc } from "./required-action.ts";
@@ -8,6 +9,8 @@ export interface Call {
   /** The address it came from, for the audit log. */
   readonly peer: string;
   readonly identity: Identity;
+  /** How the audit log names whoever calls; made once, since a stream is recorded again and again. */
+  readonly caller: AuditCaller;
   /** Where the store stood when the call had come in: what is kept in memory is true of it (W10). */
   readonly head: Head;
   /** Aborted when the caller goes away, the deadline passes, or the server stops. */

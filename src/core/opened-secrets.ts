@@ -128,6 +128,11 @@ export class OpenedSecrets {
       this.#latest = { head, state: entry.state };
       return this.#latest;
     }
+    return this.#readCurrent(name);
+  }
+
+  /** Apart from the way without a read, which would make room for this one's closure each time. */
+  #readCurrent(name: SecretName): CurrentState {
     const read = this.#storage.readCurrent(name);
     const state = stateOf(name, read);
     // Only secrets that exist are kept: names that do not are without number.

@@ -76,11 +76,14 @@ export class Door {
     const { calls, watches } = this.#options;
     this.#connections.proved(call.peer);
     const limit = call.rpc.startsWith("Watch") ? watches : calls;
-    call.leave = limit.enter(identity.principal.name);
+    const { name, method, proofId } = identity.principal;
+    call.leave = limit.enter(name);
+    call.forgetCredentials();
     return {
       rpc: call.rpc,
       peer: call.peer,
       identity,
+      caller: { principal: name, method, proofId, peer: call.peer },
       head,
       get signal() {
         return call.signal;

@@ -16,6 +16,8 @@ export interface ArrivedCall {
   readonly signal: AbortSignal;
   /** When it came in, by `performance.now`. */
   readonly since: number;
+  /** Call once the caller is known: a token must not lie in memory for as long as a stream lasts (S1). */
+  forgetCredentials(): void;
   /** Gives back the place that it takes up among its caller's; set once it has one. */
   leave: (() => void) | undefined;
 }
@@ -48,6 +50,10 @@ export class ServerCall implements AbortableCall {
 
   get authorization(): readonly MetadataValue[] {
     return this.#raw.metadata.get("authorization");
+  }
+
+  forgetCredentials(): void {
+    this.#raw.metadata.remove("authorization");
   }
 
   get certified(): CertifiedCall {

@@ -98,6 +98,7 @@ export class SlotsServer {
       watches,
       opened: core.opened,
       gate: this.#gate(),
+      log: core.auditLog,
       maxMessageBytes,
     });
     // TLS is done before grpc-js sees a connection, so that certificates are judged in one place.
@@ -158,12 +159,14 @@ export class SlotsServer {
   }
 
   #gate(): Gate {
+    const { core } = this.#options;
     return {
       streams: this.#streams,
-      alarms: this.#options.core.alarms,
+      alarms: core.alarms,
       slowConsumerMs: this.#options.slowConsumerMs,
       enter: (call, head) => {
         this.#running += 1;
+        if (!call.rpc.startsWith("Watch")) core.bell.makeRoom();
         return this.#door.enter(call, head);
       },
       ended: (call, error) => {

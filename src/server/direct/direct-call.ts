@@ -28,6 +28,7 @@ export const RESPONSE = { ":status": 200, "content-type": "application/grpc+prot
 export const OK = { "grpc-status": "0" } as const;
 export const WITH_TRAILERS = { waitForTrailers: true } as const;
 const NO_CHUNKS: Buffer[] = [];
+const NOTHING: readonly string[] = [];
 
 const CALL = Symbol("direct call");
 type CallStream = ServerHttp2Stream & { [CALL]: DirectCall };
@@ -35,10 +36,10 @@ type CallStream = ServerHttp2Stream & { [CALL]: DirectCall };
 /** A unary call on its HTTP/2 stream: one message in, one message or a status out. */
 export class DirectCall implements AbortableCall {
   readonly rpc: Rpc;
-  readonly authorization: readonly string[];
+  authorization: readonly string[];
   readonly since = performance.now();
   leave: (() => void) | undefined = undefined;
-  /** All bytes of the request, its frame's prefix included; set once its sender ended it. */
+  /** All bytes of the request, its frame's prefix included; set once its sender ended it, until it is decoded. */
   request: Buffer | undefined = undefined;
   readonly #connection: DirectConnection;
   protected readonly stream: ServerHttp2Stream;
@@ -59,7 +60,7 @@ export class DirectCall implements AbortableCall {
     events: DirectCallEvents,
   ) {
     this.rpc = rpc;
-    this.authorization = authorization === undefined ? [] : [authorization];
+    this.authorization = authorization === undefined ? NOTHING : [authorization];
     this.#connection = connection;
     this.stream = stream;
     this.#events = events;
@@ -68,6 +69,10 @@ export class DirectCall implements AbortableCall {
     stream.on("error", ignore);
     stream.on("data", onData);
     stream.on("end", onEnd);
+  }
+
+  forgetCredentials(): void {
+    this.authorization = NOTHING;
   }
 
   get peer(): string {

@@ -1,6 +1,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { Metadata, status } from "@grpc/grpc-js";
+import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Call } from "../../core/call.ts";
 import type { OpenedSecrets } from "../../core/opened-secrets.ts";
 import type { Outcome } from "../../core/reads.ts";
@@ -21,6 +22,7 @@ export interface DirectCallsOptions {
   readonly watches: WatchService;
   readonly opened: OpenedSecrets;
   readonly gate: Gate;
+  readonly log: Pick<AuditLog, "flush">;
   readonly maxMessageBytes: number;
 }
 
@@ -113,14 +115,14 @@ export class DirectCalls implements DirectCallEvents {
   };
 
   #answer(calls: readonly DirectCall[]): void {
-    const { gate, opened } = this.#options;
+    const { gate, opened, log } = this.#options;
     const head = orUndefined(() => opened.sync());
     let answers: Answers | undefined;
     for (const call of calls) {
       const message = this.#messageOf(call);
       if (message === undefined || call.isGone) continue;
       if (call instanceof WatchCall) {
-        this.#watch(call, message, head);
+        this.#watch(call, head);
         continue;
       }
       let outcome: Outcome<Frame>;
@@ -142,6 +144,8 @@ export class DirectCalls implements DirectCallEvents {
       answers.calls.push({ call, outcome });
     }
     if (answers !== undefined) this.#send(answers);
+    // All that came in this turn is in it: after the turn it would wait for whatever the next one has to do.
+    log.flush();
   }
 
   async #answerLater(call: DirectCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
@@ -153,13 +157,13 @@ export class DirectCalls implements DirectCallEvents {
     }
   }
 
-  #watch(call: WatchCall, message: Uint8Array, head: Head | undefined): void {
+  #watch(call: WatchCall, head: Head | undefined): void {
     const { gate, watches } = this.#options;
     void serveStream(
       call,
       call,
       gate,
-      (known, send) => watches.watch(call.rpc as WatchRpc, message, known, send),
+      (known, send) => watches.watch(call.rpc as WatchRpc, takeMessage(call), known, send),
       head,
     );
   }
@@ -211,6 +215,13 @@ export class DirectCalls implements DirectCallEvents {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** The message of a request that was looked at before, which the call keeps no longer. */
+function takeMessage(call: DirectCall): Uint8Array {
+  const { request = NOTHING } = call;
+  call.request = undefined;
+  return request.subarray(PREFIX_BYTES);
+}
 
 function isWatch(rpc: ReadRpc | WatchRpc): rpc is WatchRpc {
   return rpc === "WatchSecret" || rpc === "WatchSlots";
