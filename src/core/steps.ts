@@ -19,50 +19,72 @@ export type Steps<M> = Generator<Step<M>, void, Head | undefined>;
  * every other call waits for that. Here a stream that waits holds nothing that was made for the wait.
  */
 export function runSteps<M>(steps: Steps<M>, subscription: Subscription, send: Send<M>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    /** Set while `go` runs: what calls back at once must not start it a second time. */
-    let going = false;
-    let isBack = false;
-    let given: Head | undefined;
-    let thrown: { readonly error: unknown } | undefined;
+  return new Promise((resolve, reject) => new Run(steps, subscription, send, resolve, reject).go());
+}
 
-    const back = (head?: Head): void => {
-      given = head;
-      isBack = true;
-      if (!going) go();
-    };
-    const taken = () => back();
-    const failed = (error: unknown) => {
-      thrown = { error };
-      back();
-    };
-    const go = (): void => {
-      going = true;
-      try {
-        do {
-          isBack = false;
-          const next = proceed();
-          if (next.done === true) {
-            resolve();
-            return;
-          }
-          const step = next.value;
-          if ("message" in step) send(step.message, taken);
-          else if ("atMostMs" in step) subscription.onWake(step.atMostMs, back);
-          else step.settled.then(taken, failed);
-        } while (isBack);
-      } catch (error) {
-        reject(error);
-      } finally {
-        going = false;
-      }
-    };
-    const proceed = () => {
-      if (thrown === undefined) return steps.next(given);
-      const { error } = thrown;
-      thrown = undefined;
-      return steps.throw(error);
-    };
-    go();
-  });
+class Run<M> {
+  readonly #steps: Steps<M>;
+  readonly #subscription: Subscription;
+  readonly #send: Send<M>;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  /** Set while `go` runs: what calls back at once must not start it a second time. */
+  #going = false;
+  #isBack = false;
+  #given: Head | undefined;
+  #thrown: { readonly error: unknown } | undefined;
+
+  constructor(
+    steps: Steps<M>,
+    subscription: Subscription,
+    send: Send<M>,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#steps = steps;
+    this.#subscription = subscription;
+    this.#send = send;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  go(): void {
+    this.#going = true;
+    try {
+      do {
+        this.#isBack = false;
+        const next = this.#next();
+        if (next.done === true) {
+          this.#resolve();
+          return;
+        }
+        const step = next.value;
+        if ("message" in step) this.#send(step.message, this.#done);
+        else if ("atMostMs" in step) this.#subscription.onWake(step.atMostMs, this.#back);
+        else step.settled.then(this.#done, this.#failed);
+      } while (this.#isBack);
+    } catch (error) {
+      this.#reject(error);
+    } finally {
+      this.#going = false;
+    }
+  }
+
+  #next(): IteratorResult<Step<M>, void> {
+    const thrown = this.#thrown;
+    if (thrown === undefined) return this.#steps.next(this.#given);
+    this.#thrown = undefined;
+    return this.#steps.throw(thrown.error);
+  }
+
+  readonly #back = (head: Head | undefined): void => {
+    this.#given = head;
+    this.#isBack = true;
+    if (!this.#going) this.go();
+  };
+  readonly #done = () => this.#back(undefined);
+  readonly #failed = (error: unknown) => {
+    this.#thrown = { error };
+    this.#back(undefined);
+  };
 }
