@@ -87,7 +87,12 @@ export class SlotsError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(reason: Reason, message: string, options: SlotsErrorOptions = {}) {
+    // A refusal is an answer: nobody reads where it was made, and finding that out costs more than the rest of it, which
+    // whoever floods a server would like.
+    const limit = Error.stackTraceLimit;
+    if (reason !== "INTERNAL") Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = limit;
     this.reason = reason;
     this.code = options.code ?? REASONS[reason];
     this.metadata = options.metadata ?? {};
