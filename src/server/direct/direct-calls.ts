@@ -1,6 +1,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { Metadata, status } from "@grpc/grpc-js";
+import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Call } from "../../core/call.ts";
 import type { OpenedSecrets } from "../../core/opened-secrets.ts";
@@ -25,6 +26,14 @@ export interface DirectCallsOptions {
   readonly log: Pick<AuditLog, "flush">;
   readonly maxMessageBytes: number;
 }
+
+/** By their paths. */
+const RPCS: ReadonlyMap<string | undefined, ReadRpc | WatchRpc> = new Map(
+  (["GetSecret", "GetEffectiveAt", "WatchSecret", "WatchSlots"] as const).map((rpc) => [
+    `/${SecretService.typeName}/${rpc}`,
+    rpc,
+  ]),
+);
 
 /** Reads that may leave together: one promise says that all of them are in the audit log. */
 interface Answers {
@@ -73,8 +82,7 @@ export class DirectCalls implements DirectCallEvents {
     headers: IncomingHttpHeaders,
     flags: number,
   ): boolean {
-    const path = headers[":path"];
-    const rpc = this.#options.reads.paths.get(path) ?? this.#options.watches.paths.get(path);
+    const rpc = RPCS.get(headers[":path"]);
     if (rpc === undefined || (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0 || !isPlain(headers))
       return false;
     const timeout = timeoutOf(headers["grpc-timeout"]);

@@ -15,9 +15,6 @@ export type ReadRpc = "GetSecret" | "GetEffectiveAt";
 
 /** The RPCs that disclose one value, each decided and encoded in one turn of the event loop. */
 export class ReadService {
-  readonly paths: ReadonlyMap<string | undefined, ReadRpc> = new Map(
-    (["GetSecret", "GetEffectiveAt"] as const).map((rpc) => [`/${SecretService.typeName}/${rpc}`, rpc]),
-  );
   readonly #core: Core;
   readonly #encoder = new ReadEncoder();
 

@@ -17,9 +17,6 @@ export type WatchRpc = "WatchSecret" | "WatchSlots";
 
 /** The RPCs that follow values, their messages encoded and framed once for all streams that are told the same. */
 export class WatchService {
-  readonly paths: ReadonlyMap<string | undefined, WatchRpc> = new Map(
-    (["WatchSecret", "WatchSlots"] as const).map((rpc) => [`/${SecretService.typeName}/${rpc}`, rpc]),
-  );
   readonly #core: Core;
   readonly #encoder = new WatchEncoder();
 
