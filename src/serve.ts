@@ -12,12 +12,14 @@ import { OpenedSecrets } from "./core/opened-secrets.ts";
 import { RequestDigester } from "./crypto/request-digest.ts";
 import { NO_REVISION } from "./domain/numbers.ts";
 import { keepAudit } from "./keep-audit.ts";
+import { checkedListenAddress, listening } from "./listen.ts";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { endInDoubt, openStore, pruneNowAndThen } from "./open-store.ts";
+import { BoundSource } from "./server/connections/bound-source.ts";
+import type { ConnectionSource } from "./server/connections/connection-source.ts";
 import type { JwtVerifier } from "./server/identity/jwt.ts";
 import { ConcurrencyLimit, type ConcurrencyOptions, FailedLogins } from "./server/limits.ts";
-import { isLoopback, type ListenAddress, parseListenAddress } from "./server/listener.ts";
 import { Metrics } from "./server/metrics.ts";
 import { SlotsServer } from "./server/slots-server.ts";
 import { createTls, type Tls } from "./server/tls/tls.ts";
@@ -27,8 +29,8 @@ import { VERSION } from "./version.ts";
 
 /** A server that runs. */
 export interface RunningServer {
-  /** As in the ready line. */
-  readonly address: string;
+  /** As in the ready line; undefined in a worker, which has none. */
+  readonly address: string | undefined;
   /** Reads TLS files again. */
   reload(): void;
   /** Ends in order within 5 s. */
@@ -42,11 +44,12 @@ const STOP_GRACE_MS = 4_000;
 export interface WorkerRole {
   /** To the writer of the store, which the workers share. */
   readonly writer: Pipe;
+  readonly connections: ConnectionSource;
 }
 
 /** Puts the parts together and starts them. The only place that knows all of them. */
 export async function serve(settings: Settings, log: Logger, role?: WorkerRole): Promise<RunningServer> {
-  const listen = checkedListenAddress(settings);
+  const source = role?.connections ?? new BoundSource(checkedListenAddress(settings));
   // TLS and issuers first: a mistake in them must not find a store made already.
   let strangers: RefusalCounter | undefined;
   const tls = tlsOf(settings, log, (peer) => strangers?.refused(peer, "UNAUTHENTICATED"));
@@ -113,7 +116,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
     core,
     keys: new KeyManager(core),
     strangers: refusals,
-    listen,
+    source,
     tls,
     failedLogins: new FailedLogins({
       burst: settings["failed-logins-burst"],
@@ -135,11 +138,7 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
   const stopPruning = role === undefined ? pruneNowAndThen(storage, settings, log) : () => {};
   const stopKeeping = keepAudit(auditLog, storage, settings["audit-keep-days"], log);
   const metricsServer = await metrics.listen(settings["metrics-listen"]);
-  const address = await server.start().catch((error: NodeJS.ErrnoException) => {
-    throw new StartError(
-      `can't listen on ${settings.listen}: ${error.code === "EADDRINUSE" ? "the address is in use; choose another with --listen" : error.message}`,
-    );
-  });
+  const address = await listening(settings, server.start());
 
   return {
     address,
@@ -160,19 +159,6 @@ export async function serve(settings: Settings, log: Logger, role?: WorkerRole):
       await storage.close();
     },
   };
-}
-
-function checkedListenAddress(settings: Settings): ListenAddress {
-  const address = parseListenAddress(settings.listen);
-  if (address === undefined)
-    throw new StartError(`--listen: '${settings.listen}' must be HOST:PORT, [IPV6]:PORT or unix:PATH`);
-  if (!isLoopback(address) && settings["tls-cert"] === undefined && !settings["tls-at-proxy"]) {
-    throw new StartError(
-      `--listen: ${settings.listen} can be reached from other machines, and TLS is off: give --tls-cert and ` +
-        "--tls-key, or say --tls-at-proxy when a proxy of yours ends TLS",
-    );
-  }
-  return address;
 }
 
 function tlsOf(settings: Settings, log: Logger, onRefused: (peer: string) => void): Tls | undefined {

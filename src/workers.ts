@@ -1,28 +1,37 @@
-import cluster, { type Worker } from "node:cluster";
+import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
+import { checkedListenAddress, listening } from "./listen.ts";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { openSqliteStore, pruneNowAndThen } from "./open-store.ts";
 import { type RunningServer, serve } from "./serve.ts";
-import { parseListenAddress, removeStaleSocket } from "./server/listener.ts";
+import { BoundSource } from "./server/connections/bound-source.ts";
+import { Dispatcher } from "./server/connections/dispatcher.ts";
+import { HandedSource } from "./server/connections/handed-source.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { processPipe } from "./storage/sqlite/process-pipe.ts";
+import { WorkerCrew, type WorkerMessage } from "./worker-crew.ts";
 
-/** What a worker tells the process that started it. */
-type WorkerMessage =
-  | { readonly kind: "worker-ready"; readonly address: string }
-  | { readonly kind: "worker-failed"; readonly reason: string };
+/** Tells a worker that it is one. */
+const WORKER_VARIABLE = "_SLOTS_WORKER";
+/** As many as the system lets wait for a process. */
+const MAX_WAITING_CONNECTIONS = 4096;
+/** So long clients of gRPC wait for a connection until they try another. */
+const CONNECTION_WAIT_MS = 20_000;
 
-const RESTART_AFTER_MS = 1000;
-const STOP_MS = 5_000;
+/** Whether this process was started by `serveWithWorkers`. */
+export function isWorker(): boolean {
+  return process.send !== undefined && process.env[WORKER_VARIABLE] !== undefined;
+}
 
 export function workerCount(settings: Settings): number {
   return settings.workers === "auto" ? availableParallelism() : settings.workers;
 }
 
 /**
- * Serves with several processes on one address, for every core. This one serves nobody: it holds the store's one
- * writer, to which the workers send their commits, and it starts a worker that died again.
+ * Serves with several processes on one address, for every core. This one serves nobody: it has the address and hands
+ * connections to the workers, holds the store's one writer, to which they send their commits, and replaces a worker that
+ * ended. While none is ready, connections wait.
  *
  * Nothing is shared but the store: a worker uses what it keeps in memory only after it asked the store where it
  * stands, so W10 and W12 hold across workers as they do across servers.
@@ -32,81 +41,49 @@ export async function serveWithWorkers(settings: Settings, log: Logger): Promise
   if (settings["metrics-listen"] !== undefined) {
     throw new StartError("--metrics-listen: is for one process; leave it out with --workers");
   }
-  const listen = parseListenAddress(settings.listen);
-  if (listen?.kind === "unix") await removeStaleSocket(listen.path);
+  const source = new BoundSource(checkedListenAddress(settings), { pauseOnConnect: true });
   // Kept for the workers: reading a key from a variable takes it out of this process's environment.
-  const environment = { ...process.env };
+  const env = { ...process.env, [WORKER_VARIABLE]: "1" };
   const { storage } = await openSqliteStore(settings, log);
   const stopPruning = pruneNowAndThen(storage, settings, log);
-  // A bigint or a byte array must pass between processes as it is.
-  cluster.setupPrimary({ serialization: "advanced" });
-
-  const count = workerCount(settings);
-  const running = new Set<Worker>();
-  let stopping = false;
-  const startOne = (): Promise<string> => {
-    const worker = cluster.fork(environment);
-    running.add(worker);
-    storage.serveWrites(processPipe(worker.process));
-    return new Promise((resolve, reject) => {
-      let ready = false;
-      worker.process.on("message", (message: WorkerMessage) => {
-        if (message.kind === "worker-ready") {
-          ready = true;
-          resolve(message.address);
-        } else if (message.kind === "worker-failed") {
-          reject(new StartError(message.reason));
-        }
-      });
-      worker.once("exit", (code, signal) => {
-        running.delete(worker);
-        reject(new StartError(`a worker ended with ${signal ?? code} before it was ready`));
-        if (stopping || !ready) return;
-        log.error({ pid: worker.process.pid, code, signal }, "a worker ended; another one is started");
-        setTimeout(() => {
-          if (!stopping)
-            startOne().catch((error: unknown) => log.error({ cause: messageOf(error) }, "worker"));
-        }, RESTART_AFTER_MS);
-      });
-    });
-  };
-
-  const stopAll = async () => {
-    stopping = true;
-    const ended = [...running].map(
-      (worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())),
-    );
-    for (const worker of running) worker.process.kill("SIGTERM");
-    const late = setTimeout(() => {
-      for (const worker of running) worker.process.kill("SIGKILL");
-    }, STOP_MS);
-    await Promise.all(ended);
-    clearTimeout(late);
+  const dispatcher = new Dispatcher({ maxWaiting: MAX_WAITING_CONNECTIONS, waitMs: CONNECTION_WAIT_MS });
+  const crew = new WorkerCrew({
+    count: workerCount(settings),
+    fork: () => {
+      // A bigint or a byte array must pass between processes as it is.
+      const worker = fork(process.argv[1] ?? "", process.argv.slice(2), { env, serialization: "advanced" });
+      storage.serveWrites(processPipe(worker));
+      dispatcher.add(worker);
+      return worker;
+    },
+    log,
+  });
+  const stop = async () => {
+    source.close();
+    dispatcher.close();
+    await crew.stop();
     stopPruning();
     await storage.close();
   };
 
   try {
-    const [address = ""] = await Promise.all(Array.from({ length: count }, startOne));
-    return {
-      address,
-      reload: () => {
-        for (const worker of running) worker.process.kill("SIGHUP");
-      },
-      stop: stopAll,
-    };
+    await crew.start();
+    const opening = source.open((socket) => dispatcher.accept(socket));
+    return { address: await listening(settings, opening), reload: () => crew.reload(), stop };
   } catch (error) {
-    await stopAll();
+    await stop();
     throw error;
   }
 }
 
-/** One worker: a whole server whose writer is in the process that started it. */
+/** One worker: a whole server whose writer and whose connections come from the process that started it. */
 export async function serveAsWorker(settings: Settings, log: Logger): Promise<RunningServer> {
+  process.once("disconnect", () => process.exit(0));
   const tell = (message: WorkerMessage) => process.send?.(message);
   try {
-    const server = await serve(settings, log, { writer: processPipe(process) });
-    tell({ kind: "worker-ready", address: server.address });
+    const role = { writer: processPipe(process), connections: new HandedSource() };
+    const server = await serve(settings, log, role);
+    tell({ kind: "worker-ready" });
     return server;
   } catch (error) {
     tell({ kind: "worker-failed", reason: messageOf(error) ?? "unknown" });

@@ -1,4 +1,3 @@
-import cluster from "node:cluster";
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { createLogger, type Logger } from "../log.ts";
@@ -67,14 +66,13 @@ async function run(options: Record<string, unknown>): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  // Last, so that whoever waits for it can stop the server at once, in order. Workers are told apart by their
-  // parent, which is the one that says so.
-  if (!cluster.isWorker) process.stdout.write(`listening on ${server.address}\n`);
+  // Last, so that whoever waits for it can stop the server at once, in order. Of workers their parent says so.
+  if (server.address !== undefined) process.stdout.write(`listening on ${server.address}\n`);
 }
 
 async function start(settings: Settings, log: Logger): Promise<RunningServer> {
-  const { serveAsWorker, serveWithWorkers, workerCount } = await import("../workers.ts");
-  if (cluster.isWorker) return serveAsWorker(settings, log);
+  const { isWorker, serveAsWorker, serveWithWorkers, workerCount } = await import("../workers.ts");
+  if (isWorker()) return serveAsWorker(settings, log);
   if (workerCount(settings) > 1) return serveWithWorkers(settings, log);
   const { serve } = await import("../serve.ts");
   return serve(settings, log);

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Storage } from "../storage/storage.ts";
-import { parseListenAddress } from "./listener.ts";
+import { parseListenAddress } from "./connections/listen-address.ts";
 
 /** Counts for an operator, in Prometheus' form. Labels are RPC names and codes: never a name, a value or a caller. */
 export class Metrics {

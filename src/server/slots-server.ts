@@ -10,11 +10,12 @@ import type { Core } from "../core/core.ts";
 import type { KeyManager } from "../core/master-keys.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { type Gate, type Handlers, serviceDefinition, serviceImplementation } from "./adapter.ts";
+import type { ConnectionSource } from "./connections/connection-source.ts";
+import { Listener } from "./connections/listener.ts";
 import { DirectCalls } from "./direct/direct-calls.ts";
 import { Door } from "./door.ts";
 import { HealthService } from "./health.ts";
 import type { ConcurrencyLimit, FailedLogins } from "./limits.ts";
-import { type ListenAddress, Listener } from "./listener.ts";
 import { OpenStreams } from "./open-streams.ts";
 import { Reflection } from "./reflection.ts";
 import { ServerCall } from "./server-call.ts";
@@ -29,7 +30,7 @@ export interface SlotsServerOptions {
   readonly core: Core;
   readonly keys: KeyManager;
   readonly strangers: StrangerLog;
-  readonly listen: ListenAddress;
+  readonly source: ConnectionSource;
   readonly tls: Tls | undefined;
   readonly failedLogins: FailedLogins;
   readonly calls: ConcurrencyLimit;
@@ -107,7 +108,7 @@ export class SlotsServer {
       this.#injector.injectConnection(socket);
     };
     this.#listener = new Listener({
-      address: options.listen,
+      source: options.source,
       connections: options.connections,
       silenceMs: SILENCE_MS,
       accept: tls?.acceptor(inject) ?? inject,
@@ -115,8 +116,8 @@ export class SlotsServer {
     });
   }
 
-  /** Resolves with the address in use once calls are answered. */
-  async start(): Promise<string> {
+  /** Resolves with the address in use, if it is this process's, once calls are answered. */
+  async start(): Promise<string | undefined> {
     const address = await this.#listener.listen();
     this.#health.serving = true;
     return address;

@@ -10,8 +10,9 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
+import { BoundSource } from "../../src/server/connections/bound-source.ts";
+import { Listener } from "../../src/server/connections/listener.ts";
 import { ConcurrencyLimit } from "../../src/server/limits.ts";
-import { Listener } from "../../src/server/listener.ts";
 import { createTls } from "../../src/server/tls/tls.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { folder } from "../tls/door.ts";
@@ -25,13 +26,13 @@ afterEach(() => {
 
 async function listen(silenceMs: number, accept: (socket: Socket) => void) {
   const listener = new Listener({
-    address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+    source: new BoundSource({ kind: "tcp", host: "127.0.0.1", port: 0 }),
     connections: new ConcurrencyLimit({ max: 100, reason: "TOO_MANY_CONNECTIONS", retryAfterMs: 0 }),
     silenceMs,
     accept,
     refused: () => {},
   });
-  const address = await listener.listen();
+  const address = (await listener.listen()) ?? "";
   cleanups.push(() => {
     listener.close();
     listener.destroy();

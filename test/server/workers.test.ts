@@ -1,9 +1,18 @@
-import { execFileSync } from "node:child_process";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { failure, text, Wire, WireError } from "../support/wire.ts";
+
+/** The processes that it has started and that live. */
+function workersOf({ child: { pid } }: ServerProcess): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return children === "" ? [] : children.split(" ").map(Number);
+}
 
 /** One server of several processes. Connections go to them in turn, so a few callers reach all of them. */
 describe("serve --workers", () => {
@@ -17,11 +26,7 @@ describe("serve --workers", () => {
     for (const wire of wires ?? []) wire.close();
     await server?.dispose();
   });
-  const workers = () =>
-    execFileSync("ps", ["-o", "pid=", "--ppid", String(server.child.pid)], { encoding: "utf8" })
-      .trim()
-      .split("\n")
-      .map(Number);
+  const workers = () => workersOf(server);
 
   it("shows each commit on every worker from its answer on, and to every watcher (W10)", async () => {
     expect(workers().length).toBeGreaterThanOrEqual(2);
@@ -99,5 +104,111 @@ describe("serve --workers", () => {
     expect(await exit).toEqual({ code: 0, signal: null });
     wire.close();
     await two.dispose();
+  });
+});
+
+/** The beginning of any HTTP/2 connection: the client's preface and settings. A server answers with its own. */
+const HELLO = Buffer.concat([
+  Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+  Buffer.of(0, 0, 0, 4, 0, 0, 0, 0, 0),
+]);
+
+describe("connections to workers that die", () => {
+  const cleanups: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+
+  async function start(listen?: string): Promise<ServerProcess> {
+    const server = await ServerProcess.start({
+      args: ["--workers", "2"],
+      ...(listen === undefined ? {} : { listen }),
+    });
+    cleanups.push(() => server.dispose());
+    return server;
+  }
+
+  /** A connection that said hello, once the server's system has it. */
+  async function say(server: ServerProcess): Promise<Socket> {
+    const unix = server.address.startsWith("unix:") ? server.address.slice("unix:".length) : undefined;
+    const [host = "", port] = server.address.split(":");
+    const socket = unix === undefined ? connect(Number(port), host) : connect(unix);
+    cleanups.push(() => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("error", reject);
+    });
+    socket.on("error", () => {});
+    socket.resume();
+    socket.write(HELLO);
+    return socket;
+  }
+
+  const answered = (sockets: readonly Socket[]) => sockets.filter(({ bytesRead }) => bytesRead > 0).length;
+  const kill = (pids: readonly number[], signal: NodeJS.Signals = "SIGKILL") => {
+    for (const pid of pids) process.kill(pid, signal);
+  };
+  const twoNew = (server: ServerProcess, old: readonly number[]) => () => {
+    const now = workersOf(server);
+    return now.length === 2 && !now.some((pid) => old.includes(pid));
+  };
+
+  it("are answered by another one, unless it had taken them", async () => {
+    const server = await start();
+    const [stopped = 0] = workersOf(server);
+    kill([stopped], "SIGSTOP");
+    const sockets = [await say(server), await say(server), await say(server)];
+    await waitFor("the answers of the other worker", () => answered(sockets) === 2);
+    kill([stopped]);
+    await waitFor("an answer on every connection", () => answered(sockets) === 3);
+    expect(sockets.some(({ destroyed }) => destroyed)).toBe(false);
+  });
+
+  it("end when it had taken them", async () => {
+    const server = await start();
+    const sockets = [await say(server), await say(server)];
+    await waitFor("both to be answered", () => answered(sockets) === 2);
+    kill(workersOf(server));
+    await waitFor("their end", () => sockets.every(({ destroyed }) => destroyed));
+  });
+
+  it.each(["TCP", "a Unix socket"])("wait, over %s, while there is no worker", async (kind) => {
+    const folder = mkdtempSync(join(tmpdir(), "slots-socket-"));
+    cleanups.push(() => rmSync(folder, { recursive: true }));
+    const server = await start(kind === "TCP" ? undefined : `unix:${folder}/socket`);
+    if (kind !== "TCP") expect(statSync(`${folder}/socket`).mode & 0o777).toBe(0o600);
+    const wire = new Wire(server.address, server.adminToken);
+    cleanups.push(() => wire.close());
+    await wire.put("kept", 0n, "value");
+
+    const old = workersOf(server);
+    kill(old);
+    await waitFor("their end", () => !workersOf(server).some((pid) => old.includes(pid)));
+    const sockets = [await say(server), await say(server), await say(server)];
+    await waitFor("answers", () => answered(sockets) === 3);
+    expect(sockets.some(({ destroyed }) => destroyed)).toBe(false);
+    // At the address of before.
+    await waitFor("a call", async () => {
+      const { value } = await wire.get("kept").catch((error: WireError) => {
+        expect(error.code).toBe("UNAVAILABLE");
+        return { value: undefined };
+      });
+      return value !== undefined && text(value) === "value";
+    });
+    await waitFor("two workers", twoNew(server, old));
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  it("wait for the replacement of a replacement that died before it was ready", async () => {
+    const server = await start();
+    const old = workersOf(server);
+    kill(old);
+    // As soon as they are there: long before they are ready.
+    await waitFor("their replacements", twoNew(server, old), 60_000);
+    const young = workersOf(server);
+    kill(young);
+    await waitFor("replacements of those", twoNew(server, [...old, ...young]));
+    const socket = await say(server);
+    await waitFor("an answer", () => answered([socket]) === 1);
   });
 });

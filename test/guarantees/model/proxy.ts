@@ -5,8 +5,6 @@ export class TcpProxy {
   readonly #server: Server;
   /** Where what comes in at each socket goes. */
   readonly #ways = new Map<Socket, Socket>();
-  /** The sockets on the server's side. */
-  readonly #answering = new Set<Socket>();
   #target: { host: string; port: number } | undefined;
   /** How many hold it. */
   #held = 0;
@@ -36,11 +34,6 @@ export class TcpProxy {
     for (const socket of this.#ways.keys()) socket.destroy();
   }
 
-  /** Ends the connections at which the server has said nothing yet. */
-  cutUnanswered(): void {
-    for (const server of this.#answering) if (server.bytesRead === 0) server.destroy();
-  }
-
   /** Nothing goes through and neither side is told, as when a network fails; whatever is on its way waits. */
   hold(): void {
     if (this.#held++ > 0) return;
@@ -64,8 +57,6 @@ export class TcpProxy {
       return;
     }
     const server = connect({ ...this.#target, noDelay: true });
-    this.#answering.add(server);
-    server.once("close", () => this.#answering.delete(server));
     for (const [one, other] of [
       [client, server],
       [server, client],

@@ -197,10 +197,7 @@ export class World {
     await this.#restart(seat);
   }
 
-  /**
-   * Kills one of a server's workers, which starts again by itself; the server, if it has none. Node's cluster never ends a
-   * connection that it was handing to a worker which died: a client finds that out by its pings, which is too long here.
-   */
+  /** Kills one of a server's workers, which is replaced; the server, if it has none. */
   async killWorker(server: number): Promise<void> {
     const seat = server % this.servers;
     const pid = this.#servers[seat]?.child.pid;
@@ -210,7 +207,6 @@ export class World {
     this.#hurt = true;
     process.kill(worker, "SIGKILL");
     await waitFor("a worker that was killed is gone", () => !workers().includes(worker));
-    this.#proxies[seat]?.cutUnanswered();
   }
 
   async stop(server: number): Promise<void> {

@@ -7,8 +7,8 @@ import { generateToken, parseToken } from "../../../../src/crypto/tokens.ts";
 import { SlotsError } from "../../../../src/domain/errors.ts";
 import { parseComment, parseLabels, parseRequestId } from "../../../../src/domain/metadata.ts";
 import { parseSecretName } from "../../../../src/domain/names.ts";
+import { parseListenAddress } from "../../../../src/server/connections/listen-address.ts";
 import { addressGroup, peerAddress } from "../../../../src/server/limits.ts";
-import { parseListenAddress } from "../../../../src/server/listener.ts";
 import { derElements } from "../../../../src/server/tls/der.ts";
 import { must, mustEqual, orRefused } from "./expect.ts";
 import type { ParserTarget } from "./guided.ts";
@@ -132,7 +132,7 @@ export const WIRE: readonly ParserTarget[] = [
   },
   {
     name: "address",
-    modules: ["src/server/limits.ts", "src/server/listener.ts"],
+    modules: ["src/server/limits.ts", "src/server/connections/listen-address.ts"],
     seeds: ["127.0.0.1:443", "[::1]:443", "unix:/run/x", "2001:db8::1", "::ffff:10.0.0.1", "fe80::1%eth0:1"],
     check: (input) => {
       const text = input.toString();

@@ -1,34 +1,9 @@
-import cluster from "node:cluster";
-import { chmod, rm } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { addressGroup, ConcurrencyLimit } from "./limits.ts";
-
-/** Where to listen. */
-export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unix"; readonly path: string };
-
-/** `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`; undefined for anything else. */
-export function parseListenAddress(text: string): ListenAddress | undefined {
-  if (text.startsWith("unix:")) {
-    const path = text.slice("unix:".length);
-    return path === "" ? undefined : { kind: "unix", path };
-  }
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  return host === undefined || port > 65_535 ? undefined : { kind: "tcp", host, port };
-}
-
-/** Whether only this machine can reach it. */
-export function isLoopback(address: ListenAddress): boolean {
-  if (address.kind === "unix") return true;
-  const host = address.host.toLowerCase();
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
+import type { Socket } from "node:net";
+import { addressGroup, ConcurrencyLimit } from "../limits.ts";
+import type { ConnectionSource } from "./connection-source.ts";
 
 export interface ListenerOptions {
-  readonly address: ListenAddress;
+  readonly source: ConnectionSource;
   readonly connections: ConcurrencyLimit;
   /** A connection that brings no byte for so long is cut, milliseconds: whoever lives answers pings. */
   readonly silenceMs: number;
@@ -44,10 +19,9 @@ const TOLD_AT_ONCE = 16;
 /** Time for such a connection to make its call and hear why it is refused, milliseconds. */
 const FAREWELL_MS = 2_000;
 
-/** Accepts connections itself, so that how many one address holds is bounded before any of them costs much. */
+/** Accepts connections for grpc-js, so that how many one address holds is bounded before any of them costs much. */
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #server: Server;
   /** With how many bytes each had brought when it was looked at, and how many looks ago that was more than before. */
   readonly #sockets = new Map<Socket, { bytes: number; looks: number }>();
   #looking: NodeJS.Timeout | undefined;
@@ -62,31 +36,13 @@ export class Listener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
-  /** Resolves with the address in use, which names the port that was free when port 0 was asked for. */
-  async listen(): Promise<string> {
+  /** Resolves with the address in use once connections come. */
+  listen(): Promise<string | undefined> {
     this.#looking = setInterval(() => this.#cutSilent(), LOOK_MS);
     this.#looking.unref();
-    const { address } = this.#options;
-    if (address.kind === "tcp") {
-      await this.#bind(() => this.#server.listen({ host: address.host, port: address.port, backlog: 4096 }));
-      const bound = this.#server.address();
-      const port = typeof bound === "object" && bound !== null ? bound.port : address.port;
-      return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${port}`;
-    }
-    // Of workers the first makes the socket for all; who started them has looked already.
-    if (!cluster.isWorker) await removeStaleSocket(address.path);
-    // The file must never be there with other rights, not even for a moment.
-    const mask = process.umask(0o177);
-    try {
-      await this.#bind(() => this.#server.listen(address.path));
-    } finally {
-      process.umask(mask);
-    }
-    await chmod(address.path, 0o600);
-    return `unix:${address.path}`;
+    return this.#options.source.open((socket) => this.#accept(socket));
   }
 
   /** Whether the connection of that peer (grpc-js's `getPeer`) is one too many of its address. */
@@ -96,7 +52,7 @@ export class Listener {
 
   /** Stops to accept; connections go on. */
   close(): void {
-    this.#server.close();
+    this.#options.source.close();
   }
 
   /** Resolves once no connection is left. */
@@ -125,18 +81,6 @@ export class Listener {
       heard.bytes = bytesRead;
       if (heard.looks * LOOK_MS >= this.#options.silenceMs) socket.destroy();
     }
-  }
-
-  #bind(listen: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.once("listening", () => {
-        this.#server.off("error", reject);
-        this.#server.on("error", () => {});
-        resolve();
-      });
-      listen();
-    });
   }
 
   #accept(socket: Socket): void {
@@ -175,19 +119,4 @@ export class Listener {
       leave();
     };
   }
-}
-
-/** A socket that nobody answers on is left over from a process that was killed. */
-export async function removeStaleSocket(path: string): Promise<void> {
-  const state = await new Promise<"live" | "stale" | "none">((resolve) => {
-    const probe = connect(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve("live");
-    });
-    probe.once("error", (error: NodeJS.ErrnoException) =>
-      resolve(error.code === "ECONNREFUSED" ? "stale" : "none"),
-    );
-  });
-  if (state === "stale") await rm(path, { force: true });
 }
