@@ -14,8 +14,8 @@ import { WorkerCrew, type WorkerMessage } from "./worker-crew.ts";
 
 /** Tells a worker that it is one. */
 const WORKER_VARIABLE = "_SLOTS_WORKER";
-/** As many as the system lets wait for a process. */
-const MAX_WAITING_CONNECTIONS = 4096;
+/** More than the clients that come back at once to a server that was away. */
+const MAX_WAITING_CONNECTIONS = 16_384;
 /** So long clients of gRPC wait for a connection until they try another. */
 const CONNECTION_WAIT_MS = 20_000;
 
