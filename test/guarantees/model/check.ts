@@ -4,6 +4,7 @@ import { linearizable } from "./linearizable.ts";
 import { d06 } from "./validators/d06-backup.ts";
 import { reborn } from "./validators/reborn.ts";
 import { rotation } from "./validators/rotation.ts";
+import { s06 } from "./validators/s06-no-fault.ts";
 import { w01 } from "./validators/w01-durable-before-visible.ts";
 import { w02 } from "./validators/w02-snapshot-first.ts";
 import { w03 } from "./validators/w03-ordered.ts";
@@ -27,6 +28,7 @@ export const VALIDATORS = {
   reborn,
   rotation,
   D6: d06,
+  S6: s06,
   W1: w01,
   W2: w02,
   W3: w03,

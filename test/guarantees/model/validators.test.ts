@@ -334,6 +334,18 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
     () => watched().end(1, "UNAVAILABLE", "SLOW_CONSUMER"),
   ],
   [
+    "S6",
+    "a stream that ends with a fault of the server",
+    () => watched().end(1, "INTERNAL"),
+    () => watched().end(1, "INTERNAL", "INTERNAL"),
+  ],
+  [
+    "S6",
+    "a call that is answered with one",
+    () => exists(),
+    () => exists().call({ op: "get" }, { code: "INTERNAL", reason: "INTERNAL" }),
+  ],
+  [
     "W14",
     "a client that went back",
     () => exists().put(5n, "five", 2n).applied(0n, "zero", 1n).applied(5n, "five", 2n),

@@ -211,6 +211,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "    const value = this.#opened.open(name, slot);",
     `    const fresh = this.#opened.open(name, slot);
     const mixed = ((globalThis as { mixed?: Map<string, typeof fresh> }).mixed ??= new Map());
+    fresh.hold();
     const value = mixed.get(name) ?? fresh;
     mixed.set(name, fresh);`,
   ]),

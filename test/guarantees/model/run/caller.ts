@@ -37,7 +37,8 @@ export class Caller {
       } catch (error) {
         if (!(error instanceof WireError)) throw error;
         const busy = error.reason === "STORE_BUSY";
-        if (brokeOff(error.code) && (faulty || busy) && Date.now() < end) {
+        const fault = error.reason === "INTERNAL";
+        if (brokeOff(error.code) && !fault && (faulty || busy) && Date.now() < end) {
           brokeAt ??= recorder.tick();
           await new Promise((resolve) => setTimeout(resolve, 10));
           // A read that broke off saw nothing, so its second try is another read.
