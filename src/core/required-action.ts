@@ -40,3 +40,9 @@ export const REQUIRED_ACTION = {
 
 /** The name of an RPC that somebody must prove who they are for. */
 export type Rpc = keyof typeof REQUIRED_ACTION;
+
+export type WatchRpc = "WatchSecret" | "WatchSlots";
+
+export function isWatch(rpc: Rpc): rpc is WatchRpc {
+  return rpc === "WatchSecret" || rpc === "WatchSlots";
+}

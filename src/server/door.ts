@@ -3,6 +3,7 @@ import type { Authenticator } from "../core/authenticator.ts";
 import { unauthenticated } from "../core/authenticator.ts";
 import type { Call, Identity } from "../core/call.ts";
 import type { OpenedSecrets } from "../core/opened-secrets.ts";
+import { isWatch } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 import type { Head } from "../storage/records.ts";
 import { LateRefusals } from "./late-refusals.ts";
@@ -75,7 +76,7 @@ export class Door {
   #admit(call: ArrivedCall, identity: Identity, head: Head): Call {
     const { calls, watches } = this.#options;
     this.#connections.proved(call.peer);
-    const limit = call.rpc.startsWith("Watch") ? watches : calls;
+    const limit = isWatch(call.rpc) ? watches : calls;
     const { name, method, proofId } = identity.principal;
     call.leave = limit.enter(name);
     call.forgetCredentials();

@@ -8,6 +8,7 @@ import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts"
 import type { StrangerLog } from "../core/auditor.ts";
 import type { Core } from "../core/core.ts";
 import type { KeyManager } from "../core/master-keys.ts";
+import { isWatch } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { type Gate, type Handlers, serviceDefinition, serviceImplementation } from "./adapter.ts";
 import type { ConnectionSource } from "./connections/connection-source.ts";
@@ -167,7 +168,7 @@ export class SlotsServer {
       slowConsumerMs: this.#options.slowConsumerMs,
       enter: (call, head) => {
         this.#running += 1;
-        if (!call.rpc.startsWith("Watch")) core.bell.makeRoom();
+        if (!isWatch(call.rpc)) core.bell.makeRoom();
         return this.#door.enter(call, head);
       },
       ended: (call, error) => {

@@ -6,13 +6,14 @@ import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Call } from "../../core/call.ts";
 import type { OpenedSecrets } from "../../core/opened-secrets.ts";
 import type { Outcome } from "../../core/reads.ts";
+import { isWatch, type WatchRpc } from "../../core/required-action.ts";
 import { SlotsError } from "../../domain/errors.ts";
 import type { Head } from "../../storage/records.ts";
 import type { Gate } from "../adapter.ts";
 import { serveStream } from "../serve-stream.ts";
 import { type Frame, PREFIX_BYTES } from "../services/encode-reads.ts";
 import type { ReadRpc, ReadService } from "../services/read-service.ts";
-import type { WatchRpc, WatchService } from "../services/watch-service.ts";
+import type { WatchService } from "../services/watch-service.ts";
 import { type GrpcStatus, grpcStatus, toSlotsError } from "../status.ts";
 import { DirectCall, type DirectCallEvents, DirectConnection } from "./direct-call.ts";
 import { tapStreams } from "./stream-tap.ts";
@@ -229,10 +230,6 @@ function takeMessage(call: DirectCall): Uint8Array {
   const { request = NOTHING } = call;
   call.request = undefined;
   return request.subarray(PREFIX_BYTES);
-}
-
-function isWatch(rpc: ReadRpc | WatchRpc): rpc is WatchRpc {
-  return rpc === "WatchSecret" || rpc === "WatchSlots";
 }
 
 /** What every gRPC library sends; all else is left to grpc-js, two identities in one header among it. */

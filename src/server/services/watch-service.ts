@@ -5,6 +5,7 @@ import type {
 import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import type { Call, Send } from "../../core/call.ts";
 import type { Core } from "../../core/core.ts";
+import type { WatchRpc } from "../../core/required-action.ts";
 import { watchSecret } from "../../core/watch-secret.ts";
 import { watchSlots } from "../../core/watch-slots.ts";
 import { parseSecretName } from "../../domain/names.ts";
@@ -12,8 +13,6 @@ import { decode } from "../adapter.ts";
 import type { Frame } from "./encode-reads.ts";
 import { WatchEncoder } from "./encode-watches.ts";
 import { parseWatchSlots } from "./parse-secret-requests.ts";
-
-export type WatchRpc = "WatchSecret" | "WatchSlots";
 
 /** The RPCs that follow values, their messages encoded and framed once for all streams that are told the same. */
 export class WatchService {
