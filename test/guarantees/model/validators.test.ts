@@ -336,7 +336,7 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
   [
     "S6",
     "a stream that ends with a fault of the server",
-    () => watched().end(1, "INTERNAL"),
+    () => watched().end(1, "INTERNAL", ""),
     () => watched().end(1, "INTERNAL", "INTERNAL"),
   ],
   [

@@ -1,7 +1,7 @@
 import { WireError } from "../../../support/wire.ts";
 import { perform } from "../calls.ts";
+import { brokeOff } from "../ended-how.ts";
 import type { Answer, Op } from "../model.ts";
-import { brokeOff } from "./broken-off.ts";
 import type { Context } from "./context.ts";
 
 /** Makes calls until they are answered, and records them. */
@@ -37,8 +37,7 @@ export class Caller {
       } catch (error) {
         if (!(error instanceof WireError)) throw error;
         const busy = error.reason === "STORE_BUSY";
-        const fault = error.reason === "INTERNAL";
-        if (brokeOff(error.code) && !fault && (faulty || busy) && Date.now() < end) {
+        if (brokeOff(error) && (faulty || busy) && Date.now() < end) {
           brokeAt ??= recorder.tick();
           await new Promise((resolve) => setTimeout(resolve, 10));
           // A read that broke off saw nothing, so its second try is another read.

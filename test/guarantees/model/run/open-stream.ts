@@ -1,4 +1,5 @@
 import { WireError, type WireStream } from "../../../support/wire.ts";
+import { brokeOff } from "../ended-how.ts";
 import { eventOf, type Message } from "../events.ts";
 import type { Recorder, Watch } from "../history.ts";
 import { machineMs } from "../machine/heartbeat.ts";
@@ -19,7 +20,7 @@ export class OpenStream {
   readonly #listener: Listener;
   #done = false;
   #cancelled = false;
-  #code = "";
+  #brokeOff = false;
   /** Set while the watcher stalls. */
   #gate: PromiseWithResolvers<void> | undefined;
 
@@ -35,17 +36,13 @@ export class OpenStream {
     return this.#done;
   }
 
-  get cancelled(): boolean {
-    return this.#cancelled;
-  }
-
   get stalled(): boolean {
     return this.#gate !== undefined;
   }
 
-  /** What it ended with; empty until then. */
-  get code(): string {
-    return this.#code;
+  /** It ended without being asked to, and a client would open it again. */
+  get brokeOff(): boolean {
+    return this.#brokeOff;
   }
 
   async cancel(): Promise<void> {
@@ -90,7 +87,7 @@ export class OpenStream {
       [code, reason] = [error.code, error.reason];
     }
     this.#done = true;
-    this.#code = code;
+    this.#brokeOff = !this.#cancelled && brokeOff({ code, reason });
     this.#recorder.add({
       type: "end",
       at: this.#recorder.tick(),

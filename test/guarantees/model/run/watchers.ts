@@ -5,7 +5,6 @@ import type { Resume, Watch } from "../history.ts";
 import { machineMs } from "../machine/heartbeat.ts";
 import type { Action } from "../program.ts";
 import { type Target, type Token, tokenText } from "../tokens.ts";
-import { brokeOff } from "./broken-off.ts";
 import type { Context } from "./context.ts";
 import { OpenStream } from "./open-stream.ts";
 import { mayWatch } from "./rights.ts";
@@ -127,7 +126,7 @@ export class Watchers {
 
   async #bringBack(index: number): Promise<void> {
     const { stream, tokens } = this.#watchers[index] as Watcher;
-    if (stream?.done !== true || stream.cancelled || !brokeOff(stream.code)) return;
+    if (stream?.brokeOff !== true) return;
     const { watch } = stream;
     if (!mayWatch(this.#context.world, watch)) return;
     // A client goes on from the last token of this very watch, and else begins afresh.

@@ -1,3 +1,4 @@
+import { isFault } from "../ended-how.ts";
 import type { Validator, Violation } from "../history.ts";
 
 /**
@@ -7,16 +8,12 @@ import type { Validator, Violation } from "../history.ts";
 export const s06: Validator = (history) => {
   const violations: Violation[] = [];
   for (const entry of history) {
-    if (entry.type === "end" && isFault(entry.code, entry.reason)) {
+    if (entry.type === "end" && isFault(entry)) {
       violations.push({ promise: "S6", at: entry.at, text: `stream ${entry.stream} ended with INTERNAL` });
     }
-    if (entry.type === "call" && isFault(entry.answer.code, entry.answer.reason)) {
+    if (entry.type === "call" && isFault(entry.answer)) {
       violations.push({ promise: "S6", at: entry.end, text: `${entry.op.op} of ${entry.name}: INTERNAL` });
     }
   }
   return violations;
 };
-
-function isFault(code: string, reason: unknown): boolean {
-  return code === "INTERNAL" && reason === "INTERNAL";
-}
