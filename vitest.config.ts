@@ -18,6 +18,7 @@ export default defineConfig({
     teardownTimeout: 20_000,
     pool: "forks",
     maxWorkers: 2,
+    reporters: ["default", "./test/support/flaky-reporter.ts"],
     globalSetup: ["test/support/global-setup.ts"],
   },
 });
