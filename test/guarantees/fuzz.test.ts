@@ -2,12 +2,13 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { memoryOf } from "../support/processes.ts";
 import { NODE, ServerProcess } from "../support/server-process.ts";
 import { runCampaign } from "./fuzz/campaign.ts";
 import { openAndCancel } from "./fuzz/open-and-cancel.ts";
 import { METHODS } from "./fuzz/targets.ts";
 import { BAD_PEERS } from "./support/bad-peers.ts";
-import { GoodClient, memoryOf } from "./support/good-client.ts";
+import { GoodClient } from "./support/good-client.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
 
 const INPUTS = countOf("SLOTS_TEST_FUZZ", 50_000);
@@ -26,7 +27,7 @@ test(
   `S6: ${INPUTS} inputs of any form to each of ${METHODS.length} RPCs`,
   async () => {
     const began = performance.now();
-    const { goodCalls, slowestMs, grownBytes } = await runCampaign({
+    const { goodCalls, slowestMs, busiestMs, grownBytes } = await runCampaign({
       methods: METHODS,
       inputs: INPUTS,
       seed,
@@ -34,7 +35,8 @@ test(
     });
     const rate = Math.round((INPUTS * METHODS.length * 1000) / (performance.now() - began));
     console.log(
-      `${rate} inputs a second; ${goodCalls} calls of the good client, the slowest pair ${Math.round(slowestMs)} ms; ` +
+      `${rate} inputs a second; ${goodCalls} calls of the good client, the slowest pair ${Math.round(slowestMs)} ms, ` +
+        `a thread of the server busy for ${Math.round(busiestMs)} ms; ` +
         `no server grew by more than ${grownBytes >> 20} MiB`,
     );
   },
@@ -65,11 +67,14 @@ beforeAll(async () => {
   });
   good = new GoodClient(server);
   await good.next();
-  memory = memoryOf(server);
+  memory = memoryOf(server.pid);
 });
 
 afterAll(async () => {
-  console.log(`${good.calls} calls of the good client, the slowest pair ${Math.round(good.slowestMs)} ms`);
+  console.log(
+    `${good.calls} calls of the good client, the slowest pair ${Math.round(good.slowestMs)} ms, ` +
+      `a thread of the server busy for ${Math.round(good.busiestMs)} ms`,
+  );
   await good.close();
   await server.dispose();
 });
@@ -77,7 +82,7 @@ afterAll(async () => {
 async function mustBeWell(): Promise<void> {
   await good.next();
   expect(server.child.exitCode).toBeNull();
-  expect(memoryOf(server) - memory).toBeLessThan(MEMORY_BYTES);
+  expect(memoryOf(server.pid) - memory).toBeLessThan(MEMORY_BYTES);
 }
 
 for (const [name, attack] of Object.entries(BAD_PEERS)) {

@@ -1,9 +1,9 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { memoryOf } from "../support/processes.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { memoryOf } from "./support/good-client.ts";
 import { needs } from "./support/needs.ts";
 import { Machine, NEAR_ADDRESS, Network, within } from "./support/network.ts";
 import { countOf } from "./support/random.ts";
@@ -58,10 +58,10 @@ test.skipIf(!needs("namespaces"))(
       machines.push(machine);
       return machine;
     };
-    const good = start(near, "network-good", "127.0.0.1");
+    const good = start(near, "network-good", "127.0.0.1", `${running.pid}`);
     await waitFor("the good client", () => good.last("begun"));
     const before = socketsOf(running);
-    const memory = memoryOf(running);
+    const memory = memoryOf(running.pid);
 
     const client = start(far, "network-client", NEAR_ADDRESS);
     const crowd = start(far, "network-crowd", NEAR_ADDRESS, String(CROWD));
@@ -75,7 +75,7 @@ test.skipIf(!needs("namespaces"))(
     let noticed = 0;
     let most = 0;
     const look = () => {
-      most = Math.max(most, memoryOf(running) - memory);
+      most = Math.max(most, memoryOf(running.pid) - memory);
       if (dropped === 0 && socketsOf(running) <= before) dropped = since();
       if (noticed === 0 && client.last("lost") !== undefined) noticed = since();
       return dropped > 0 && noticed > 0;

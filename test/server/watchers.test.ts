@@ -1,17 +1,12 @@
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { memoryOf } from "../support/processes.ts";
 import { NODE, ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { text, Wire } from "../support/wire.ts";
 
 /** Resident memory of a process, bytes. */
-function memoryOf(pid: number | undefined): number {
-  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  return Number(match?.[1]) * 1024;
-}
-
 describe("many watchers", () => {
   it("all get a rotation", async () => {
     const server = await ServerProcess.start();
@@ -65,9 +60,9 @@ describe("many watchers", () => {
       }
     };
     await putAll(1, 2001);
-    const before = memoryOf(server.child.pid);
+    const before = memoryOf(server.pid);
     await putAll(2001, puts + 1);
-    const grown = memoryOf(server.child.pid) - before;
+    const grown = memoryOf(server.pid) - before;
     const { revision } = await wire.put(name, BigInt(puts + 1), "last");
     watcher.kill("SIGUSR2");
     await waitFor("the last value", () => printed.includes(`last ${revision}\n`));

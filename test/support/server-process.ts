@@ -76,6 +76,11 @@ export class ServerProcess {
     return { ...exit, output: output.text };
   }
 
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error("the server's process did not start");
+    return this.child.pid;
+  }
+
   /** All it printed so far. */
   get output(): string {
     return this.#output.text;

@@ -28,6 +28,8 @@ export interface Progress {
   readonly tally: Tally;
   readonly goodCalls: number;
   readonly slowestMs: number;
+  /** Of processor time, that one thread of a server took while the good client waited. */
+  readonly busiestMs: number;
   /** The most that a server grew by. */
   readonly grownBytes: number;
 }
@@ -47,11 +49,13 @@ export async function runCampaign({ methods, inputs, seed, progress }: Campaign)
   let target: TargetServer | undefined;
   let goodCalls = 0;
   let slowestMs = 0;
+  let busiestMs = 0;
   let grownBytes = 0;
   const status = (sent: number): Progress => {
-    const calls = target?.calls ?? { count: 0, slowestMs: 0 };
+    const calls = target?.calls ?? { count: 0, slowestMs: 0, busiestMs: 0 };
     slowestMs = Math.max(slowestMs, calls.slowestMs);
-    return { inputs: sent, tally, goodCalls: goodCalls + calls.count, slowestMs, grownBytes };
+    busiestMs = Math.max(busiestMs, calls.busiestMs);
+    return { inputs: sent, tally, goodCalls: goodCalls + calls.count, slowestMs, busiestMs, grownBytes };
   };
   try {
     let sent = 0;

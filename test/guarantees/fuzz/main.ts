@@ -35,7 +35,7 @@ async function run(inputs: number, rpc: string | undefined): Promise<void> {
     console.log(
       `${new Date().toISOString()} ${status.inputs} inputs to each of ${methods.length} RPCs in ` +
         `${Math.round(seconds)} s, ${rate} a second; ${status.goodCalls} calls of the good client, the slowest ` +
-        `pair ${Math.round(status.slowestMs)} ms; grew by at most ${status.grownBytes >> 20} MiB`,
+        `pair ${Math.round(status.slowestMs)} ms, a thread busy for ${Math.round(status.busiestMs)} ms; grew by at most ${status.grownBytes >> 20} MiB`,
     );
   };
   let last = 0;

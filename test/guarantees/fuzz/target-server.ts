@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AdminService } from "../../../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { memoryOf } from "../../support/processes.ts";
 import { ServerProcess } from "../../support/server-process.ts";
 import { Wire } from "../../support/wire.ts";
-import { GoodClient, memoryOf } from "../support/good-client.ts";
+import { GoodClient } from "../support/good-client.ts";
 import type { Known } from "./messages.ts";
 import type { Caller } from "./targets.ts";
 
@@ -28,7 +29,7 @@ export class TargetServer {
     this.known = known;
     this.tokens = tokens;
     this.#good = new GoodClient(server, { pauseMs: 20 });
-    this.#memory = memoryOf(server);
+    this.#memory = memoryOf(server.pid);
   }
 
   /** On a disk in memory, where there is one: how fast a disk flushes is not what is tested. */
@@ -47,12 +48,13 @@ export class TargetServer {
     }
   }
 
-  get calls(): { readonly count: number; readonly slowestMs: number } {
-    return { count: this.#good.calls, slowestMs: this.#good.slowestMs };
+  get calls(): { readonly count: number; readonly slowestMs: number; readonly busiestMs: number } {
+    const { calls: count, slowestMs, busiestMs } = this.#good;
+    return { count, slowestMs, busiestMs };
   }
 
   get grownBytes(): number {
-    return memoryOf(this.server) - this.#memory;
+    return memoryOf(this.server.pid) - this.#memory;
   }
 
   /** Throws when the server ended, said something of an error, grew out of bounds, or the good client noticed anything. */

@@ -1,6 +1,9 @@
-import { readFileSync } from "node:fs";
+import { BusyTime } from "../../support/processes.ts";
 import type { ServerProcess } from "../../support/server-process.ts";
 import { text, Wire } from "../../support/wire.ts";
+
+/** For as long no input may take a thread of the server for itself (S6). */
+const HANG_MS = 1000;
 
 /** Somebody who does nothing wrong, and must notice nothing of those who do (S6). */
 export class GoodClient {
@@ -9,11 +12,15 @@ export class GoodClient {
   readonly #work: Promise<void>;
   calls = 0;
   slowestMs = 0;
+  /** Milliseconds of processor time: the most that a thread of the server took between two answers to this client. */
+  busiestMs = 0;
   readonly problems: string[] = [];
   readonly #pauseMs: number;
+  readonly #time: BusyTime;
 
-  constructor(server: Pick<ServerProcess, "address" | "adminToken">, { pauseMs = 2 } = {}) {
+  constructor(server: Pick<ServerProcess, "address" | "adminToken" | "pid">, { pauseMs = 2 } = {}) {
     this.#pauseMs = pauseMs;
+    this.#time = new BusyTime(server.pid);
     this.#wire = new Wire(server.address, server.adminToken);
     this.#work = this.#run();
   }
@@ -27,6 +34,9 @@ export class GoodClient {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     if (this.problems.length > 0) throw new Error(`the good client failed: ${this.problems.join("; ")}`);
+    if (this.busiestMs > HANG_MS) {
+      throw new Error(`the good client waited while a thread of the server worked for ${this.busiestMs} ms`);
+    }
   }
 
   async close(): Promise<void> {
@@ -41,8 +51,10 @@ export class GoodClient {
       try {
         const value = `good ${slot}`;
         await this.#wire.put("the-good/client", slot % 50n, value, { overwrite: true });
+        this.#look();
         const read = text((await this.#wire.at("the-good/client", slot % 50n)).value);
         if (read !== value) this.problems.push(`read '${read}' after '${value}'`);
+        this.#look();
         this.calls += 2;
       } catch (error) {
         this.problems.push(String(error));
@@ -52,19 +64,8 @@ export class GoodClient {
       await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
     }
   }
-}
 
-/** Bytes of memory that a server and its workers hold. */
-export function memoryOf(server: ServerProcess): number {
-  return treeOf(server.child.pid ?? 0).reduce((sum, pid) => sum + residentBytes(pid), 0);
-}
-
-function treeOf(pid: number): readonly number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-  return [pid, ...children.filter((each) => each !== "").flatMap((each) => treeOf(Number(each)))];
-}
-
-function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024;
+  #look(): void {
+    this.busiestMs = Math.max(this.busiestMs, this.#time.lap());
+  }
 }

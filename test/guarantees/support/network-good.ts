@@ -3,14 +3,14 @@ import { Wire } from "../../support/wire.ts";
 import { GoodClient } from "./good-client.ts";
 
 /** On the server's own machine: a good client, and one that gives a secret a new value again and again. */
-const [address = "", name = ""] = process.argv.slice(2);
+const [address = "", name = "", pid = ""] = process.argv.slice(2);
 const adminToken = process.env.SLOTS_TEST_TOKEN ?? "";
 const tell = (what: Record<string, unknown>) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const PAUSE_MS = 100;
 const PADDING = " ".repeat(30_000);
 
 const wire = new Wire(address, adminToken);
-const good = new GoodClient({ address, adminToken });
+const good = new GoodClient({ address, adminToken, pid: Number(pid) });
 await good.next();
 let stopped = false;
 createInterface({ input: process.stdin }).once("line", () => {
