@@ -182,16 +182,26 @@ export class OpenedSecrets {
     return value;
   }
 
-  /** The random id of the commit that made this revision; undefined once it is pruned. */
+  /** The random id of the commit that made this revision; undefined once it is pruned, or when it does not read. */
   commitIdAt(revision: Revision): Uint8Array | undefined {
     const known = this.#commitIds.get(revision);
     if (known !== undefined) return known;
-    const id = this.#storage.changeAt(revision)?.commitId;
+    const id = this.#readCommitId(revision);
     if (id !== undefined) {
       if (this.#commitIds.size >= 1000) this.#commitIds.clear();
       this.#commitIds.set(revision, id);
     }
     return id;
+  }
+
+  /** A damaged change must cost nobody a value (D3): whoever resumes from it begins anew, as from one that is pruned (W8). */
+  #readCommitId(revision: Revision): Uint8Array | undefined {
+    try {
+      return this.#storage.changeAt(revision)?.commitId;
+    } catch (error) {
+      if (error instanceof SlotsError && error.reason === "RECORD_DAMAGED") return undefined;
+      throw error;
+    }
   }
 
   /** `known`, unless somebody looked since: then what is kept is of that later moment. */
@@ -231,7 +241,7 @@ export class OpenedSecrets {
   }
 
   #apply(head: Head): void {
-    const changed = head.epoch === this.#epoch ? this.#namesChangedSince(this.#applied) : "all";
+    const changed = head.epoch === this.#epoch ? this.#changedSince(this.#applied) : "all";
     if (changed === "all") {
       this.#followPrimaryKey();
       for (const { values } of this.#entries.values()) this.#evicted.add(values.values());
@@ -253,6 +263,15 @@ export class OpenedSecrets {
   #followPrimaryKey(): void {
     const primary = this.#storage.masterKeys().find((key) => key.primary);
     if (primary !== undefined && this.#keyring.has(primary.keyId)) this.#keyring.setPrimary(primary.keyId);
+  }
+
+  /** A change that can't be read names nobody: then nothing that is kept may be used, and all of it is read anew (W10, D3). */
+  #changedSince(revision: Revision): ChangedNames {
+    try {
+      return this.#namesChangedSince(revision);
+    } catch {
+      return "all";
+    }
   }
 
   #namesChangedSince(revision: Revision): ChangedNames {
