@@ -90,44 +90,69 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
   );
 }
 
+/** A unary RPC over bytes, whoever carries them. */
+export interface UnaryRpc {
+  readonly rpc: Rpc;
+  /** `/package.Service/Method` */
+  readonly path: string;
+  /** Throws what the call fails with. */
+  serve(message: Uint8Array, call: Call): Promise<Buffer>;
+}
+
+export function unaryRpcs<S extends DescService>(service: S, handlers: Handlers<S>): readonly UnaryRpc[] {
+  return service.methods
+    .filter(({ methodKind }) => methodKind === "unary")
+    .map((method) => {
+      const handler = handlerOf(handlers, method) as UnaryHandler<DescMessage, DescMessage>;
+      return {
+        rpc: method.name as Rpc,
+        path: `/${service.typeName}/${method.name}`,
+        serve: async (message, call) =>
+          encode(method.output, await handler(decode(method.input, message), call)),
+      };
+    });
+}
+
 export function serviceImplementation<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
   gate: Gate,
 ): UntypedServiceImplementation {
-  const byName = handlers as Record<
-    string,
-    UnaryHandler<DescMessage, DescMessage> & StreamHandler<DescMessage, DescMessage>
-  >;
+  const unary = new Map(unaryRpcs(service, handlers).map((each) => [each.rpc as string, each]));
   return Object.fromEntries(
     service.methods.map((method) => {
-      const handler = byName[method.localName];
-      if (handler === undefined) throw new Error(`no handler for ${method.name}`);
-      return [
-        method.localName,
-        method.methodKind === "server_streaming"
-          ? (raw: RawStream) => void serveGrpcStream(method, handler, raw, gate)
-          : (raw: RawUnary, answer: sendUnaryData<Buffer>) =>
-              void serveUnary(method, handler, raw, answer, gate),
-      ];
+      const answered = unary.get(method.name);
+      if (answered !== undefined) {
+        return [
+          method.localName,
+          (raw: RawUnary, answer: sendUnaryData<Buffer>) => void serveUnary(answered, raw, answer, gate),
+        ];
+      }
+      const handler = handlerOf(handlers, method) as StreamHandler<DescMessage, DescMessage>;
+      return [method.localName, (raw: RawStream) => void serveGrpcStream(method, handler, raw, gate)];
     }),
   );
 }
 
+function handlerOf(handlers: object, { localName, name }: DescMethod): unknown {
+  const handler = (handlers as Record<string, unknown>)[localName];
+  if (handler === undefined) throw new Error(`no handler for ${name}`);
+  return handler;
+}
+
 async function serveUnary(
-  method: DescMethod,
-  handler: UnaryHandler<DescMessage, DescMessage>,
+  { rpc, serve }: UnaryRpc,
   raw: RawUnary,
   answer: sendUnaryData<Buffer>,
   gate: Gate,
 ): Promise<void> {
-  const call = new ServerCall(method.name as Rpc, raw);
+  const call = new ServerCall(rpc, raw);
   let bytes: Buffer;
   try {
     const entered = gate.enter(call);
     // Awaiting what is there already would cost every call a turn of the microtask queue.
     const known = entered instanceof Promise ? await entered : entered;
-    bytes = encode(method.output, await handler(decode(method.input, raw.request), known));
+    bytes = await serve(raw.request, known);
   } catch (thrown) {
     const error = toSlotsError(thrown);
     gate.ended(call, error);

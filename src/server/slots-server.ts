@@ -10,7 +10,14 @@ import type { Core } from "../core/core.ts";
 import type { KeyManager } from "../core/master-keys.ts";
 import { isWatch } from "../core/required-action.ts";
 import { SlotsError } from "../domain/errors.ts";
-import { type Gate, type Handlers, serviceDefinition, serviceImplementation } from "./adapter.ts";
+import {
+  type Gate,
+  type Handlers,
+  serviceDefinition,
+  serviceImplementation,
+  type UnaryRpc,
+  unaryRpcs,
+} from "./adapter.ts";
 import type { ConnectionSource } from "./connections/connection-source.ts";
 import { Listener } from "./connections/listener.ts";
 import { DirectCalls } from "./direct/direct-calls.ts";
@@ -89,8 +96,10 @@ export class SlotsServer {
     this.#health = new HealthService([SecretService.typeName, AdminService.typeName]);
     const reads = new ReadService(core);
     const watches = new WatchService(core);
-    this.#serve(SecretService, secretService(core, reads, watches, options.features));
-    this.#serve(AdminService, adminService(core, keys));
+    const unary = [
+      ...this.#serve(SecretService, secretService(core, reads, watches, options.features)),
+      ...this.#serve(AdminService, adminService(core, keys)),
+    ];
     this.#server.addService(serviceDefinition(Health), this.#health.implementation());
     this.#serveReflection();
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -98,6 +107,7 @@ export class SlotsServer {
     const direct = new DirectCalls({
       reads,
       watches,
+      unary,
       opened: core.opened,
       gate: this.#gate(),
       log: core.auditLog,
@@ -153,11 +163,15 @@ export class SlotsServer {
     this.#listener.destroy();
   }
 
-  #serve<S extends typeof SecretService | typeof AdminService>(service: S, handlers: Handlers<S>): void {
+  #serve<S extends typeof SecretService | typeof AdminService>(
+    service: S,
+    handlers: Handlers<S>,
+  ): readonly UnaryRpc[] {
     this.#server.addService(
       serviceDefinition(service),
       serviceImplementation(service, handlers, this.#gate()),
     );
+    return unaryRpcs(service, handlers);
   }
 
   #gate(): Gate {

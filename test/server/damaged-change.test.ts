@@ -34,9 +34,7 @@ test("a change that can't be read ends no process, and hides no newer value (D3,
   await right.put("damaged/a", 1n, "new");
   const store = new Database(join(one.dataDir, "store.db"));
   const { changes } = store
-    .prepare(
-      "UPDATE changes SET row_sum = row_sum + 1 WHERE revision = (SELECT max(revision) FROM changes)",
-    )
+    .prepare("UPDATE changes SET row_sum = row_sum + 1 WHERE revision = (SELECT max(revision) FROM changes)")
     .run();
   store.close();
   expect(changes).toBe(1);

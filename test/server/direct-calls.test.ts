@@ -7,8 +7,10 @@ import {
 import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  DescribeSecretRequestSchema,
   GetEffectiveAtRequestSchema,
   GetSecretRequestSchema,
+  PutSlotRequestSchema,
   SecretService,
   WatchSecretRequestSchema,
 } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
@@ -92,9 +94,22 @@ const at = (name: string, slot?: bigint) =>
       create(GetEffectiveAtRequestSchema, { name, ...(slot === undefined ? {} : { at: slot }) }),
     ),
   );
+const put = (name: string, slot: bigint, value: string) =>
+  framed(
+    toBinary(
+      PutSlotRequestSchema,
+      create(PutSlotRequestSchema, {
+        name,
+        slot,
+        value: Buffer.from(value) as Uint8Array as Uint8Array<ArrayBuffer>,
+      }),
+    ),
+  );
+const describing = (name: string) =>
+  framed(toBinary(DescribeSecretRequestSchema, create(DescribeSecretRequestSchema, { name })));
 const bytes = (request: Buffer) => [...request].map((byte) => Buffer.of(byte));
 
-describe("a read answered on its stream and one that went through grpc-js", () => {
+describe("a call answered on its stream and one that went through grpc-js", () => {
   it.each<[string, string, readonly Uint8Array[], Record<string, string>?]>([
     ["a value", "GetSecret", [get("a/b")]],
     ["a value past the flow-control window", "GetSecret", [get("a/large")]],
@@ -111,6 +126,12 @@ describe("a read answered on its stream and one that went through grpc-js", () =
     ["no token", "GetSecret", [get("a/b")], { authorization: "" }],
     ["a wrong token", "GetSecret", [get("a/b")], { authorization: `Bearer sst_${"0".repeat(49)}` }],
     ["two tokens", "GetSecret", [get("a/b")], { authorization: "Bearer a, Bearer b" }],
+    ["a put of what is there", "PutSlot", [put("a/b", 5n, "five")]],
+    ["a put of another value", "PutSlot", [put("a/b", 5n, "six")]],
+    ["a put in pieces", "PutSlot", bytes(put("a/b", 5n, "five"))],
+    ["a put without a token", "PutSlot", [put("a/b", 5n, "five")], { authorization: "" }],
+    ["a description", "DescribeSecret", [describing("a/b")]],
+    ["a description of nothing", "DescribeSecret", [describing("a/none")]],
     ["a message longer than the limit", "GetSecret", [framed(Buffer.alloc(2_000_001))]],
     ["a length over the limit", "GetSecret", [framed(Buffer.alloc(3), 2_000_001)]],
   ])("answer %s alike", async (_, path, chunks, headers) => {
@@ -161,6 +182,20 @@ function same({ headers, trailers, body }: Answer) {
   }
   return { status, body };
 }
+
+it("ends a watch at its deadline", async () => {
+  const message = framed(
+    toBinary(WatchSecretRequestSchema, create(WatchSecretRequestSchema, { name: "a/b" })),
+  );
+  for (const type of Object.values(THROUGH)) {
+    const { trailers, body } = await call("WatchSecret", [message], {
+      "content-type": type,
+      "grpc-timeout": "300m",
+    });
+    expect(body).not.toBe("");
+    expect(trailers["grpc-status"]).toBe("4");
+  }
+});
 
 it("gives a call up at its deadline while its request does not come, and goes on when the caller goes away", async () => {
   const begin = (headers: Record<string, string>) =>

@@ -1,10 +1,13 @@
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import type { Alarm, Alarms } from "../../core/alarms.ts";
 import type { Rpc } from "../../core/required-action.ts";
 import { type AbortableCall, callerGone } from "../server-call.ts";
 import type { GrpcStatus } from "../status.ts";
 import type { CertifiedCall } from "../tls/tls.ts";
+import type { UnfinishedRequest, UnfinishedRequests } from "../unfinished-requests.ts";
+import { GatheredBytes } from "./gathered-bytes.ts";
 
 /** What all calls of a connection share. */
 export class DirectConnection {
@@ -29,16 +32,20 @@ export const OK = { "grpc-status": "0" } as const;
 export const WITH_TRAILERS = { waitForTrailers: true } as const;
 const NO_CHUNKS: Buffer[] = [];
 const NOTHING: readonly string[] = [];
+/** How long an answer may wait for its caller to take it, as a watch's message may at most by default (W13). */
+const LINGER_MS = 30_000;
 
 const CALL = Symbol("direct call");
 type CallStream = ServerHttp2Stream & { [CALL]: DirectCall };
 
 /** A unary call on its HTTP/2 stream: one message in, one message or a status out. */
-export class DirectCall implements AbortableCall {
+export class DirectCall implements AbortableCall, UnfinishedRequest, Alarm {
   readonly rpc: Rpc;
   authorization: readonly string[];
   readonly since = performance.now();
   leave: (() => void) | undefined = undefined;
+  at = Number.POSITIVE_INFINITY;
+  tick: number | undefined = undefined;
   /** All bytes of the request, its frame's prefix included; set once its sender ended it, until it is decoded. */
   request: Buffer | undefined = undefined;
   readonly #connection: DirectConnection;
@@ -48,7 +55,11 @@ export class DirectCall implements AbortableCall {
   readonly #deadline: number;
   #chunks = NO_CHUNKS;
   #length = 0;
+  #gathered: GatheredBytes | undefined = undefined;
+  #unfinished: UnfinishedRequests | undefined = undefined;
+  #isComplete = false;
   #ended = false;
+  #keepsDeadline = false;
   #controller: AbortController | undefined = undefined;
 
   constructor(
@@ -106,10 +117,46 @@ export class DirectCall implements AbortableCall {
     return performance.now() >= this.#deadline;
   }
 
-  /** Calls back at the deadline, when the request has still not come. */
-  watchDeadline(passed: (call: DirectCall) => void): void {
-    const timer = setTimeout(() => passed(this), Math.max(0, this.#deadline - performance.now()));
+  /** Its sender has ended the request. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** Nothing is left to be sent. */
+  get isSent(): boolean {
+    return this.stream.writableFinished || this.isGone;
+  }
+
+  /** Tells of the deadline when it passes before the call has ended. */
+  keepDeadline(): void {
+    if (this.#keepsDeadline || this.#deadline === Number.POSITIVE_INFINITY) return;
+    this.#keepsDeadline = true;
+    const timer = setTimeout(() => this.#events.late(this), Math.max(0, this.#deadline - performance.now()));
     this.stream.once("close", () => clearTimeout(timer));
+  }
+
+  /** The request takes more than one turn to come: from now on its memory is counted. */
+  gather(unfinished: UnfinishedRequests): void {
+    if (this.#ended) return;
+    this.#unfinished = unfinished;
+    this.#gathered = new GatheredBytes(this.#chunks);
+    this.#chunks = NO_CHUNKS;
+    this.stream.once("close", () => unfinished.release(this));
+    unfinished.hold(this, this.#gathered.size);
+  }
+
+  refuse(): void {
+    this.#events.tooMany(this);
+  }
+
+  /** Lets the stream go if what was written to it is not taken in time: nothing else would, while the peer answers pings. */
+  linger(alarms: Alarms): void {
+    alarms.set(this, LINGER_MS);
+    this.stream.once("close", () => alarms.remove(this));
+  }
+
+  due(): void {
+    this.stream.close(constants.NGHTTP2_CANCEL);
   }
 
   /** `frame`: the message behind its prefix. */
@@ -118,27 +165,40 @@ export class DirectCall implements AbortableCall {
     this.stream.respond(RESPONSE, WITH_TRAILERS);
     this.stream.on("wantTrailers", sendOk);
     this.stream.end(frame);
+    this.mayLinger();
   }
 
   fail(status: GrpcStatus): void {
     if (!this.isLast()) return;
     this.stream.respond({ ...RESPONSE, ...statusHeaders(status) }, { endStream: true });
+    // Who is refused before the end of its request is told that the rest is not wanted.
+    if (!this.#isComplete) this.stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
   /** What comes after the end is read and forgotten, so that its sender is not held up. */
   data(chunk: Buffer): void {
     if (this.#ended) return;
     this.#length += chunk.length;
-    if (this.#chunks === NO_CHUNKS) this.#chunks = [chunk];
-    else this.#chunks.push(chunk);
-    if (this.#length > this.#events.maxRequestBytes) this.#events.tooLong(this, this.#length);
+    if (this.#length > this.#events.maxRequestBytes) {
+      this.#events.tooLong(this, this.#length);
+    } else if (this.#gathered !== undefined) {
+      this.#gathered.append(chunk);
+      this.#unfinished?.hold(this, this.#gathered.size);
+    } else if (this.#chunks === NO_CHUNKS) {
+      this.#chunks = [chunk];
+    } else {
+      this.#chunks.push(chunk);
+    }
   }
 
   complete(): void {
+    this.#isComplete = true;
     if (this.#ended) return;
     const [first] = this.#chunks;
-    this.request = first !== undefined && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks);
-    this.#chunks = NO_CHUNKS;
+    if (this.#gathered !== undefined) this.request = this.#gathered.bytes();
+    else
+      this.request = first !== undefined && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks);
+    this.#forgetRequest();
     this.#events.arrived(this);
   }
 
@@ -146,8 +206,19 @@ export class DirectCall implements AbortableCall {
   protected isLast(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
-    this.#chunks = NO_CHUNKS;
+    this.#forgetRequest();
     return !this.isGone;
+  }
+
+  /** Call when the answer may have to wait for its caller. */
+  protected mayLinger(): void {
+    this.#events.answered(this);
+  }
+
+  #forgetRequest(): void {
+    this.#chunks = NO_CHUNKS;
+    this.#gathered = undefined;
+    this.#unfinished?.release(this);
   }
 }
 
@@ -160,6 +231,12 @@ export interface DirectCallEvents {
   /** The request is here. */
   arrived(call: DirectCall): void;
   tooLong(call: DirectCall, bytes: number): void;
+  /** There are too many unfinished requests, and this is the oldest. */
+  tooMany(call: DirectCall): void;
+  /** Its deadline has passed. */
+  late(call: DirectCall): void;
+  /** All of its answer is written, and some of it may be left to be taken. */
+  answered(call: DirectCall): void;
 }
 
 // One function for all calls: three closures for each would cost as much as the answer.

@@ -6,15 +6,16 @@ import type { AuditLog } from "../../audit/audit-log.ts";
 import type { Call } from "../../core/call.ts";
 import type { OpenedSecrets } from "../../core/opened-secrets.ts";
 import type { Outcome } from "../../core/reads.ts";
-import { isWatch, type WatchRpc } from "../../core/required-action.ts";
+import { isWatch, type Rpc, type WatchRpc } from "../../core/required-action.ts";
 import { SlotsError } from "../../domain/errors.ts";
 import type { Head } from "../../storage/records.ts";
-import type { Gate } from "../adapter.ts";
+import type { Gate, UnaryRpc } from "../adapter.ts";
 import { serveStream } from "../serve-stream.ts";
-import { type Frame, PREFIX_BYTES } from "../services/encode-reads.ts";
+import { type Frame, frameOf, PREFIX_BYTES } from "../services/encode-reads.ts";
 import type { ReadRpc, ReadService } from "../services/read-service.ts";
 import type { WatchService } from "../services/watch-service.ts";
 import { type GrpcStatus, grpcStatus, toSlotsError } from "../status.ts";
+import { UnfinishedRequests } from "../unfinished-requests.ts";
 import { DirectCall, type DirectCallEvents, DirectConnection } from "./direct-call.ts";
 import { tapStreams } from "./stream-tap.ts";
 import { WatchCall } from "./watch-call.ts";
@@ -22,19 +23,18 @@ import { WatchCall } from "./watch-call.ts";
 export interface DirectCallsOptions {
   readonly reads: ReadService;
   readonly watches: WatchService;
+  /** All that there are; the reads among them are answered by `reads`. */
+  readonly unary: readonly UnaryRpc[];
   readonly opened: OpenedSecrets;
   readonly gate: Gate;
   readonly log: Pick<AuditLog, "flush">;
   readonly maxMessageBytes: number;
 }
 
-/** By their paths. */
-const RPCS: ReadonlyMap<string | undefined, ReadRpc | WatchRpc> = new Map(
-  (["GetSecret", "GetEffectiveAt", "WatchSecret", "WatchSlots"] as const).map((rpc) => [
-    `/${SecretService.typeName}/${rpc}`,
-    rpc,
-  ]),
-);
+const READS: readonly Rpc[] = ["GetSecret", "GetEffectiveAt"] satisfies readonly ReadRpc[];
+const WATCHES = ["WatchSecret", "WatchSlots"] satisfies readonly WatchRpc[];
+/** What unfinished requests may hold, in requests of the largest size. */
+const UNFINISHED_REQUESTS = 16;
 
 /** Reads that may leave together: one promise says that all of them are in the audit log. */
 interface Answers {
@@ -43,8 +43,8 @@ interface Answers {
 }
 
 /**
- * Answers the RPCs that disclose values straight on their HTTP/2 streams, the reads all that came in one turn of the event
- * loop together: one look at where the store stands, then one write of the audit log, then the answers. Only calls of
+ * Answers unary calls and watches straight on their HTTP/2 streams. The reads that came in one turn of the event loop are
+ * answered together: one look at where the store stands, then one write of the audit log, then the answers. Only calls of
  * the plainest shape are taken; whatever is compressed or odd goes to grpc-js, which gives the same answers.
  *
  * The one look is as fresh as one for each call would be (W10): every call of the turn had come in before it.
@@ -52,20 +52,43 @@ interface Answers {
 export class DirectCalls implements DirectCallEvents {
   readonly maxRequestBytes: number;
   readonly #options: DirectCallsOptions;
+  /** By path. */
+  readonly #rpcs: ReadonlyMap<string | undefined, Rpc>;
+  readonly #unary: ReadonlyMap<Rpc, UnaryRpc["serve"]>;
+  readonly #unfinished: UnfinishedRequests;
   #arrived: DirectCall[] = [];
-  /** Began in this turn, with a deadline. */
+  /** Began in this turn. */
   #begun: DirectCall[] = [];
+  /** Began in this turn, and is grpc-js's. */
+  #others: ServerHttp2Stream[] = [];
+  /** Answered since the last turn. */
+  #answered: DirectCall[] = [];
   #scheduled = false;
 
   constructor(options: DirectCallsOptions) {
     this.#options = options;
     this.maxRequestBytes = options.maxMessageBytes + PREFIX_BYTES;
+    this.#unfinished = new UnfinishedRequests(UNFINISHED_REQUESTS * this.maxRequestBytes);
+    this.#rpcs = new Map([
+      ...options.unary.map(({ path, rpc }) => [path, rpc] as const),
+      ...WATCHES.map((rpc) => [`/${SecretService.typeName}/${rpc}`, rpc] as const),
+    ]);
+    this.#unary = new Map(
+      options.unary.filter(({ rpc }) => !READS.includes(rpc)).map(({ rpc, serve }) => [rpc, serve]),
+    );
   }
 
   /** Call before grpc-js is given the connection. */
   attach(socket: Socket): void {
     const connection = new DirectConnection(socket);
-    tapStreams(socket, (stream, headers, flags) => this.#take(connection, stream, headers, flags));
+    tapStreams(socket, (stream, headers, flags) => {
+      const taken = this.#take(connection, stream, headers, flags);
+      if (!taken) {
+        this.#others.push(stream);
+        this.#soon();
+      }
+      return taken;
+    });
   }
 
   arrived(call: DirectCall): void {
@@ -77,32 +100,41 @@ export class DirectCalls implements DirectCallEvents {
     call.fail(tooLarge(bytes - PREFIX_BYTES, this.#options.maxMessageBytes));
   }
 
+  tooMany(call: DirectCall): void {
+    call.fail(
+      protocolError(
+        status.RESOURCE_EXHAUSTED,
+        "too many requests are under way that have not come whole, and this is the oldest; send each in one go",
+      ),
+    );
+  }
+
+  late(call: DirectCall): void {
+    const error = deadlinePassed();
+    // A watch ends as it does for any other reason, once it runs.
+    if (!(call instanceof WatchCall && call.isComplete)) call.fail(grpcStatus(error));
+    call.abort(error);
+  }
+
+  answered(call: DirectCall): void {
+    this.#answered.push(call);
+    this.#soon();
+  }
+
   #take(
     connection: DirectConnection,
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     flags: number,
   ): boolean {
-    const rpc = RPCS.get(headers[":path"]);
+    const rpc = this.#rpcs.get(headers[":path"]);
     if (rpc === undefined || (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0 || !isPlain(headers))
       return false;
     const timeout = timeoutOf(headers["grpc-timeout"]);
     if (timeout === undefined) return false;
-    const watches = isWatch(rpc);
-    // A watch that has a deadline is rare, and grpc-js keeps deadlines.
-    if (watches && timeout !== Number.POSITIVE_INFINITY) return false;
-    const call = new (watches ? WatchCall : DirectCall)(
-      rpc,
-      connection,
-      stream,
-      headers.authorization,
-      timeout,
-      this,
-    );
-    if (timeout !== Number.POSITIVE_INFINITY) {
-      this.#begun.push(call);
-      this.#soon();
-    }
+    const Kind = isWatch(rpc) ? WatchCall : DirectCall;
+    this.#begun.push(new Kind(rpc, connection, stream, headers.authorization, timeout, this));
+    this.#soon();
     return true;
   }
 
@@ -115,11 +147,19 @@ export class DirectCalls implements DirectCallEvents {
 
   readonly #turn = (): void => {
     this.#scheduled = false;
-    const [arrived, begun] = [this.#arrived, this.#begun];
+    const [arrived, begun, others, answered] = [this.#arrived, this.#begun, this.#others, this.#answered];
     this.#arrived = [];
     this.#begun = [];
-    // Almost every request is here by now, and needs no timer.
-    for (const call of begun) if (call.request === undefined) call.watchDeadline(expire);
+    this.#others = [];
+    this.#answered = [];
+    // Almost every request is here by now and every answer taken, and needs neither a timer nor a count.
+    for (const call of begun) {
+      if (call.isComplete) continue;
+      call.keepDeadline();
+      call.gather(this.#unfinished);
+    }
+    for (const stream of others) if (!stream.readableEnded && !stream.closed) this.#unfinished.follow(stream);
+    for (const call of answered) if (!call.isSent) call.linger(this.#options.gate.alarms);
     if (arrived.length > 0) this.#answer(arrived);
   };
 
@@ -137,8 +177,9 @@ export class DirectCalls implements DirectCallEvents {
       let outcome: Outcome<Frame>;
       try {
         const entered = gate.enter(call, head);
-        if (entered instanceof Promise) {
-          void this.#answerLater(call, message, entered);
+        const serve = this.#unary.get(call.rpc);
+        if (serve !== undefined || entered instanceof Promise) {
+          void this.#answerLater(call, message, entered, serve);
           continue;
         }
         outcome = this.#read(call, message, entered);
@@ -157,16 +198,31 @@ export class DirectCalls implements DirectCallEvents {
     log.flush();
   }
 
-  async #answerLater(call: DirectCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
+  /** `serve`: of what is no read. */
+  async #answerLater(
+    call: DirectCall,
+    message: Uint8Array,
+    entered: Promise<Call> | Call,
+    serve: UnaryRpc["serve"] | undefined,
+  ): Promise<void> {
+    call.keepDeadline();
     try {
-      const outcome = this.#read(call, message, await entered);
-      this.#send({ written: outcome.written, calls: [{ call, outcome }] });
+      const known = entered instanceof Promise ? await entered : entered;
+      if (serve === undefined) {
+        const outcome = this.#read(call, message, known);
+        this.#send({ written: outcome.written, calls: [{ call, outcome }] });
+        return;
+      }
+      const frame = frameOf(await serve(message, known));
+      this.#options.gate.ended(call, undefined);
+      call.answer(frame);
     } catch (thrown) {
       this.#fail(call, thrown);
     }
   }
 
   #watch(call: WatchCall, head: Head | undefined): void {
+    call.keepDeadline();
     const { gate, watches } = this.#options;
     void serveStream(
       call,
@@ -186,7 +242,7 @@ export class DirectCalls implements DirectCallEvents {
       () => {
         for (const { call, outcome } of calls) {
           if ("error" in outcome) this.#fail(call, outcome.error);
-          else if (call.isLate) this.#fail(call, new SlotsError("DEADLINE_EXCEEDED", "the deadline passed"));
+          else if (call.isLate) this.#fail(call, deadlinePassed());
           else {
             this.#options.gate.ended(call, undefined);
             call.answer(outcome.answer);
@@ -258,8 +314,8 @@ function timeoutOf(header: string | string[] | undefined): number | undefined {
   return milliseconds > LONGEST_MS ? Number.POSITIVE_INFINITY : milliseconds;
 }
 
-function expire(call: DirectCall): void {
-  call.fail(protocolError(status.DEADLINE_EXCEEDED, "the deadline passed before the request had come"));
+function deadlinePassed(): SlotsError {
+  return new SlotsError("DEADLINE_EXCEEDED", "the deadline passed");
 }
 
 function tooLarge(bytes: number, max: number): GrpcStatus {

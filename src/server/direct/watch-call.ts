@@ -38,5 +38,6 @@ export class WatchCall extends DirectCall implements OutgoingStream {
   #endWith(trailers: Record<string, unknown>): void {
     this.stream.once("wantTrailers", () => this.stream.sendTrailers(trailers as OutgoingHttpHeaders));
     this.stream.end();
+    this.mayLinger();
   }
 }

@@ -44,8 +44,8 @@ const after = (during: During, name: string, times: number, file: string, text: 
 
 const GROUP = "storage/sqlite/group-writer.ts";
 const COMMIT = "      this.#commit.run();";
-const ADAPTER = "server/adapter.ts";
-const ANSWER = "  answer(null, bytes);";
+const DIRECT = "server/direct/direct-calls.ts";
+const ANSWER = "      call.answer(frame);";
 const CHAIN = "audit/chain-writer.ts";
 const APPEND = `        this.#segment.append(Buffer.from(next.text, "utf8"));`;
 const AUDIT_LOG = "audit/file-audit-log.ts";
@@ -79,8 +79,8 @@ export const MOMENTS: readonly Moment[] = [
     "core/change.ts",
     "      await this.#answered(outcome.result, about, true)",
   ),
-  before("load", "before the reply", 40, ADAPTER, ANSWER),
-  after("load", "after the reply", 40, ADAPTER, ANSWER),
+  before("load", "before the reply", 40, DIRECT, ANSWER),
+  after("load", "after the reply", 40, DIRECT, ANSWER),
 
   // The audit log
   before("load", "before an audit write", 12, CHAIN, APPEND),
