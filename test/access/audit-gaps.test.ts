@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { verifyAuditFiles } from "../../src/offline/verify-audit.ts";
+import { needs, withTmpfs } from "../guarantees/support/needs.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { failure, text, Wire, WireError } from "../support/wire.ts";
@@ -82,10 +83,8 @@ test(`after ${KILLS} kills under load every change is in the log, answered or no
 
 test("a full disk of the log: refused UNAVAILABLE, nothing disclosed, and all well again with no restart", async (context) => {
   const disk = temporaryFolder();
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk]).status !== 0) {
-    console.warn("SKIPPED: the disk of the audit log can't be filled here (mounting a tmpfs needs root)");
-    return context.skip();
-  }
+  if (!needs("tmpfs")) return context.skip();
+  if (!withTmpfs(disk, "4m")) throw new Error("can't mount a tmpfs");
   const auditDir = join(disk, "audit");
   const server = await ServerProcess.start({ args: ["--audit-dir", auditDir, "--audit-reserve-bytes", "0"] });
   const wire = new Wire(server.address, server.adminToken);

@@ -3,6 +3,7 @@ import { appendFileSync, mkdtempSync, rmSync, statfsSync, unlinkSync, writeFileS
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { needs, withTmpfs } from "../guarantees/support/needs.ts";
 import { LogFolder, until } from "./file-log.ts";
 import { call, found } from "./records.ts";
 
@@ -12,8 +13,7 @@ let mounted = false;
 
 beforeAll(() => {
   disk = mkdtempSync(join(tmpdir(), "slots-full-disk-"));
-  mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", disk]).status === 0;
-  if (!mounted) console.warn("SKIPPED: the full-disk test may not mount a tmpfs here (it needs root)");
+  mounted = needs("tmpfs") && withTmpfs(disk, "12m");
 });
 
 afterAll(() => {

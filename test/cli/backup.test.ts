@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { generateIdentity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { needs } from "../guarantees/support/needs.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { Wire } from "../support/wire.ts";
 import { PATIENT, Slots } from "./slots.ts";
@@ -125,23 +126,9 @@ describe("slots backup", PATIENT, () => {
     expect((await slots.run(["backup", "create", "-o", "x", "--age-recipient", "age1no"])).status).toBe(7);
     expect(existsSync(slots.path("x"))).toBe(false);
 
-    if (!hasAge()) {
-      console.warn(
-        "SKIPPED: the program 'age' is not installed, so its own opening of the backup was not tried",
-      );
-      return;
-    }
+    if (!needs("age")) return;
     const plain = execFileSync("age", ["--decrypt", "--identity", offline.path("identity"), file]);
     writeFileSync(offline.path("plain"), plain);
     expect((await offline.run(["backup", "verify", "plain", ...key])).text).toContain("ok: 20 records");
   });
 });
-
-function hasAge(): boolean {
-  try {
-    execFileSync("age", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}

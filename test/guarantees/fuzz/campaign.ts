@@ -91,6 +91,6 @@ function kept({ message }: Error, seed: number, cases: readonly FuzzCase[]): Err
   mkdirSync(FOLDER, { recursive: true });
   const file = join(FOLDER, `fuzz-${Date.now()}.json`);
   writeFileSync(file, `${JSON.stringify(failure, undefined, 2)}\n`);
-  const replay = `node test/guarantees/fuzz/main.ts --replay ${relative(ROOT, file)}`;
+  const replay = `npm run fuzz -- --replay ${relative(ROOT, file)}`;
   return new Error(`${message.slice(0, 4000)}\nto see it again: ${replay}`);
 }

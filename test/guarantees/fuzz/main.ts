@@ -9,9 +9,9 @@ import { METHODS } from "./targets.ts";
 /**
  * Fuzzing of the RPCs for as long as one likes, with how far it got:
  *
- *   node test/guarantees/fuzz/main.ts --inputs 1000000
- *   node test/guarantees/fuzz/main.ts --rpc PutSlot
- *   node test/guarantees/fuzz/main.ts --replay test/guarantees/failures/fuzz-….json
+ *   npm run fuzz -- --inputs 1000000
+ *   npm run fuzz -- --rpc PutSlot
+ *   npm run fuzz -- --replay test/guarantees/failures/fuzz-….json
  */
 const { values } = parseArgs({
   options: {

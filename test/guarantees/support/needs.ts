@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canMakeNetworks } from "./network.ts";
 
-type Tool = "strace" | "sqlite3" | "tmpfs" | "namespaces";
+type Tool = "strace" | "sqlite3" | "age" | "litestream" | "tmpfs" | "namespaces";
 
 const WORKS: Readonly<Record<Tool, () => boolean>> = {
   strace: () => runs("strace", "-qq", "-o", "/dev/null", "true"),
   sqlite3: () => runs("sqlite3", "--version"),
+  age: () => runs("age", "--version"),
+  litestream: () => runs("litestream", "version"),
   tmpfs: canMount,
   namespaces: canMakeNetworks,
 };

@@ -10,10 +10,10 @@ import { wordsOf } from "./words.ts";
 /**
  * Fuzzing of our own parsers, led by what runs inside them:
  *
- *   node test/guarantees/fuzz/parsers/main.ts                       what each run of the tests does
- *   node test/guarantees/fuzz/parsers/main.ts --seconds 3600 --learn   for an hour, keeping what was learnt
- *   node test/guarantees/fuzz/parsers/main.ts --only "resume token"
- *   node test/guarantees/fuzz/parsers/main.ts --replay FILE
+ *   npm run fuzz:parsers                             what each run of the tests does
+ *   npm run fuzz:parsers -- --seconds 3600 --learn   for an hour, keeping what was learnt
+ *   npm run fuzz:parsers -- --only "resume token"
+ *   npm run fuzz:parsers -- --replay FILE
  */
 const { values } = parseArgs({
   options: {
@@ -110,7 +110,7 @@ function fail(target: ParserTarget, input: Buffer, seed: number): never {
   );
   throw new Error(
     `${target.name}: ${problem}\nof ${JSON.stringify(small.toString())}\nto see it again: ` +
-      `node test/guarantees/fuzz/parsers/main.ts --replay ${relative(ROOT, file)}`,
+      `npm run fuzz:parsers -- --replay ${relative(ROOT, file)}`,
   );
 }
 
