@@ -5,7 +5,8 @@ const HELD_AGAIN_MS = 100;
 /**
  * Overwrites values that are no longer kept. Not at once: a value that was opened in this turn of the event loop may
  * be used to the turn's end, and who waits with one in hand (for the audit log) holds it meanwhile. An answer that is
- * on its way has bytes of its own.
+ * on its way has bytes of its own: those are shared by all who get it and never overwritten, since nobody knows when the
+ * last of them has left the process.
  */
 export class EvictedValues {
   #values: SecretValue[] = [];
