@@ -8,6 +8,7 @@ import { type RunningServer, serve } from "./serve.ts";
 import { BoundSource } from "./server/connections/bound-source.ts";
 import { Dispatcher } from "./server/connections/dispatcher.ts";
 import { HandedSource } from "./server/connections/handed-source.ts";
+import { ConcurrencyLimit } from "./server/limits.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { processPipe } from "./storage/sqlite/process-pipe.ts";
 import { WorkerCrew, type WorkerMessage } from "./worker-crew.ts";
@@ -46,7 +47,16 @@ export async function serveWithWorkers(settings: Settings, log: Logger): Promise
   const env = { ...process.env, [WORKER_VARIABLE]: "1" };
   const { storage } = await openSqliteStore(settings, log);
   const stopPruning = pruneNowAndThen(storage, settings, log);
-  const dispatcher = new Dispatcher({ maxWaiting: MAX_WAITING_CONNECTIONS, waitMs: CONNECTION_WAIT_MS });
+  const dispatcher = new Dispatcher({
+    maxWaiting: MAX_WAITING_CONNECTIONS,
+    waitingOfAddress: new ConcurrencyLimit({
+      max: settings["max-connections-per-address"],
+      reason: "TOO_MANY_CONNECTIONS",
+      retryAfterMs: 0,
+    }),
+    waitMs: CONNECTION_WAIT_MS,
+    log,
+  });
   const crew = new WorkerCrew({
     count: workerCount(settings),
     fork: () => {

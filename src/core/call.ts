@@ -8,6 +8,8 @@ export interface Call {
   readonly rpc: Rpc;
   /** The address it came from, for the audit log. */
   readonly peer: string;
+  /** The same for calls of one connection, to be compared. A peer may be many: all of a Unix socket have no address. */
+  readonly connection: unknown;
   readonly identity: Identity;
   /** How the audit log names whoever calls; made once, since a stream is recorded again and again. */
   readonly caller: AuditCaller;

@@ -21,7 +21,7 @@ export async function* searchAudit(
   const session = core.sessionOf(call);
   const over = new AbortController();
   const signal = AbortSignal.any([call.signal, over.signal]);
-  void endWithRights(core, { peer: call.peer, signal }, session, over);
+  void endWithRights(core, { connection: call.connection, signal }, session, over);
   try {
     for await (const record of core.auditLog.search({ ...filter, signal })) {
       session.require(core.opened.sync());
@@ -45,7 +45,7 @@ export async function* searchAudit(
 /** Ends a search that follows a quiet log when the caller's rights end (W12). */
 async function endWithRights(
   core: Core,
-  call: Pick<Call, "peer" | "signal">,
+  call: Pick<Call, "connection" | "signal">,
   session: Session,
   over: AbortController,
 ): Promise<void> {

@@ -83,6 +83,7 @@ export class Door {
     return {
       rpc: call.rpc,
       peer: call.peer,
+      connection: call.connection,
       identity,
       caller: { principal: name, method, proofId, peer: call.peer },
       head,

@@ -9,6 +9,8 @@ export interface ArrivedCall {
   readonly rpc: Rpc;
   /** The other end, `ADDRESS:PORT` as grpc-js's `getPeer` has it. */
   readonly peer: string;
+  /** As of a `Call`. */
+  readonly connection: unknown;
   /** The values of its authorization header. */
   readonly authorization: readonly MetadataValue[];
   readonly certified: CertifiedCall;
@@ -50,6 +52,11 @@ export class ServerCall implements AbortableCall {
 
   get authorization(): readonly MetadataValue[] {
     return this.#raw.metadata.get("authorization");
+  }
+
+  /** grpc-js tells no more of it: over a Unix socket all its calls are taken to be of one. */
+  get connection(): string {
+    return this.peer;
   }
 
   forgetCredentials(): void {

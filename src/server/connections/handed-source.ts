@@ -1,13 +1,13 @@
 import { Socket } from "node:net";
 import type { ConnectionSource } from "./connection-source.ts";
-import type { Offer, WorkerSays } from "./handover.ts";
+import type { GivenUp, Offer, WorkerSays } from "./handover.ts";
 
 /** Connections that the process that started this one hands over (`Dispatcher`). */
 export class HandedSource implements ConnectionSource {
   #open = false;
 
   async open(accept: (socket: Socket) => void): Promise<undefined> {
-    process.on("message", (message: Offer, socket: unknown) => {
+    process.on("message", (message: Offer | GivenUp, socket: unknown) => {
       // It comes without its socket when it was given up before it was sent.
       if (message.kind !== "connection" || !(socket instanceof Socket)) return;
       if (this.#open) {

@@ -4,6 +4,12 @@ export interface Offer {
   readonly id: number;
 }
 
+/** No answer is needed: it is sent to see whether anything gets to the worker. */
+export interface GivenUp {
+  readonly kind: "connection-given-up";
+  readonly id: number;
+}
+
 /** What a worker says of connections to the process that has the address. */
 export type WorkerSays =
   | { readonly kind: "connections-open" }

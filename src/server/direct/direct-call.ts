@@ -48,7 +48,7 @@ export class DirectCall implements AbortableCall, UnfinishedRequest, Alarm {
   tick: number | undefined = undefined;
   /** All bytes of the request, its frame's prefix included; set once its sender ended it, until it is decoded. */
   request: Buffer | undefined = undefined;
-  readonly #connection: DirectConnection;
+  readonly connection: DirectConnection;
   protected readonly stream: ServerHttp2Stream;
   readonly #events: DirectCallEvents;
   /** By `performance.now`. */
@@ -72,7 +72,7 @@ export class DirectCall implements AbortableCall, UnfinishedRequest, Alarm {
   ) {
     this.rpc = rpc;
     this.authorization = authorization === undefined ? NOTHING : [authorization];
-    this.#connection = connection;
+    this.connection = connection;
     this.stream = stream;
     this.#events = events;
     this.#deadline = this.since + timeoutMs;
@@ -87,11 +87,11 @@ export class DirectCall implements AbortableCall, UnfinishedRequest, Alarm {
   }
 
   get peer(): string {
-    return this.#connection.peer;
+    return this.connection.peer;
   }
 
   get certified(): CertifiedCall {
-    return this.#connection.certified;
+    return this.connection.certified;
   }
 
   get signal(): AbortSignal {
