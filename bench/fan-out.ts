@@ -4,10 +4,9 @@ import {
   WatchSecretRequestSchema,
   WatchSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { NODE } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { now } from "./clock.ts";
-import { cpuOf, memoryOf, start } from "./process.ts";
+import { cpuOf, memoryOf, startNode } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
 import { percentile, ratio, spread } from "./statistics.ts";
@@ -32,7 +31,7 @@ export const fanOut: Scenario = {
     const sample = wire.watch(NAME);
     const event = toBinary(WatchSecretResponseSchema, await sample.take());
     sample.cancel();
-    const bare = await start(NODE, ["bench/broadcast-server.ts", Buffer.from(event).toString("base64")]);
+    const bare = await startNode("bench/broadcast-server.ts", Buffer.from(event).toString("base64"));
     const bareWire = new Wire(bare.address, undefined);
 
     const shape = { connections, streams: STREAMS_A_CONNECTION, least: VALUE.length };

@@ -2,6 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { call, framed, session } from "./one-call.ts";
+
+const WARM_UP_SECONDS = 1;
 
 export interface LoadOptions {
   readonly address: string;
@@ -23,19 +26,28 @@ export function hasH2load(): boolean {
   }
 }
 
-/** Requests a second that `h2load`, a C program, gets answered; it costs far less than what it measures. */
-export function load(options: LoadOptions): number {
+/**
+ * Calls a second that `h2load`, a C program, gets answered; it costs far less than what it measures. It takes any HTTP
+ * status 200 for a success, whatever gRPC says in the trailers, so the answers' bytes are counted, too: one that is
+ * refused has none. All are of one length, that of a first call whose status is looked at.
+ */
+export async function load(options: LoadOptions): Promise<number> {
+  const through = await session(options.address);
+  const bytes = await call(through, options).finally(() => through.close());
+  run(options, WARM_UP_SECONDS, bytes);
+  return run(options, options.seconds, bytes);
+}
+
+function run(options: LoadOptions, seconds: number, bytes: number): number {
   const folder = mkdtempSync(join(tmpdir(), "slots-bench-"));
   try {
-    const frame = Buffer.alloc(5 + options.message.length);
-    frame.writeUInt32BE(options.message.length, 1);
-    frame.set(options.message, 5);
     const body = join(folder, "body");
-    writeFileSync(body, frame);
+    writeFileSync(body, framed(options.message));
     const output = execFileSync(
       "h2load",
       [
-        ...["-D", String(options.seconds), "--warm-up-time", "1"],
+        // No warm-up of its own: the bytes of it would be counted, its answers not.
+        ...["-D", String(seconds)],
         ...["-c", String(options.connections), "-m", String(options.streams), "-d", body],
         ...["-H", "content-type: application/grpc", "-H", "te: trailers"],
         ...(options.token === undefined ? [] : ["-H", `authorization: Bearer ${options.token}`]),
@@ -43,11 +55,19 @@ export function load(options: LoadOptions): number {
       ],
       { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
     );
-    const rate = /finished in [^,]+, ([\d.]+) req\/s/.exec(output)?.[1];
-    const failed = /(\d+) failed, (\d+) errored/.exec(output);
-    if (rate === undefined || Number(failed?.[1]) > 0) throw new Error(`h2load did not measure:\n${output}`);
-    return Number(rate);
+    return checkedRate(output, bytes, options.connections * options.streams);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Calls a second that `h2load` says; throws unless each had an answer of `bytes`, but for those on their way at the end. */
+export function checkedRate(output: string, bytes: number, underWay: number): number {
+  const number = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? Number.NaN);
+  const rate = number(/finished in [^,]+, ([\d.]+) req\/s/);
+  const done = number(/(\d+) succeeded/);
+  const answers = number(/\((\d+)\) data/) / bytes;
+  const lost = number(/(\d+) failed/) + number(/(\d+) timeout/);
+  if (rate > 0 && lost === 0 && answers >= done && answers <= done + underWay) return rate;
+  throw new Error(`h2load: not every call had its answer of ${bytes} bytes:\n${output}`);
 }

@@ -57,9 +57,9 @@ export const peers: Scenario = {
     };
     let next = 0;
     for (let round = 0; round < plan.rounds; round++) {
-      rates.get.push(load(get));
-      rates.serial.push(load(range(true)));
-      rates.linear.push(load(range(false)));
+      rates.get.push(await load(get));
+      rates.serial.push(await load(range(true)));
+      rates.linear.push(await load(range(false)));
       rates.put.push(
         await puts(plan.seconds, ours, (wire) => {
           const number = next++;

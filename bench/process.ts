@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { NODE, NODE_SETTINGS } from "../test/support/server-process.ts";
 
 /** A program under measurement that says `listening on ADDRESS` when it is ready. */
 export interface Program {
@@ -17,11 +18,36 @@ export function memoryOf(pid: number | undefined): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
 
+/** Makes `peakMemoryOf` begin anew. */
+export function forgetPeakOf(pid: number | undefined): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** The most resident memory of a process since its start, or since `forgetPeakOf`, bytes. */
+export function peakMemoryOf(pid: number | undefined): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
+/** Memory of a process with its share of what others hold, too (PSS): those of several add up. Bytes. */
+export function shareOfMemoryOf(pid: number | undefined): number {
+  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]) * 1024;
+}
+
+/** Those that it started. */
+export function childrenOf(pid: number | undefined): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+}
+
 /** Processor time that a process has used so far, all its threads together, milliseconds. */
 export function cpuOf(pid: number | undefined): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   // utime and stime, in hundredths of a second.
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** A baseline of ours: the same Node with the same settings as the server that it is compared with. */
+export function startNode(...args: readonly string[]): Promise<Program> {
+  return start(NODE, [...NODE_SETTINGS, ...args]);
 }
 
 export async function start(

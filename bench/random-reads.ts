@@ -1,8 +1,9 @@
-import { type ClientHttp2Session, connect } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetSecretRequestSchema } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { call, session } from "./one-call.ts";
 
-const PATH = "/secretslots.v1.SecretService/GetSecret";
+const path = "/secretslots.v1.SecretService/GetSecret";
 
 export interface Reading {
   readonly address: string;
@@ -32,7 +33,8 @@ export async function readNames(reading: Reading, stop?: AbortSignal): Promise<R
   const caller = async (through: ClientHttp2Session) => {
     while (performance.now() < until && stop?.aborted !== true) {
       const asked = performance.now();
-      await get(through, reading.token, reading.name());
+      const request = create(GetSecretRequestSchema, { name: reading.name() });
+      await call(through, { path, message: toBinary(GetSecretRequestSchema, request), token: reading.token });
       took.push(performance.now() - asked);
     }
   };
@@ -43,43 +45,4 @@ export async function readNames(reading: Reading, stop?: AbortSignal): Promise<R
   } finally {
     for (const each of sessions) each.destroy();
   }
-}
-
-function session(address: string): Promise<ClientHttp2Session> {
-  const { promise, resolve, reject } = Promise.withResolvers<ClientHttp2Session>();
-  const through = connect(`http://${address}`, () => resolve(through));
-  through.on("error", reject);
-  return promise;
-}
-
-/** Resolves with the answer's bytes, its gRPC prefix included. */
-function get(through: ClientHttp2Session, token: string, name: string): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const stream = through.request({
-    ":method": "POST",
-    ":path": PATH,
-    "content-type": "application/grpc",
-    te: "trailers",
-    authorization: `Bearer ${token}`,
-  });
-  let [status, bytes]: [unknown, number] = [undefined, 0];
-  const look = (headers: Record<string, unknown>) => {
-    status = headers["grpc-status"] ?? status;
-  };
-  stream.on("response", look);
-  stream.on("trailers", look);
-  stream.on("data", (chunk: Buffer) => {
-    bytes += chunk.length;
-  });
-  stream.on("error", reject);
-  stream.on("close", () => {
-    if (status === "0" && bytes > 5) resolve(bytes);
-    else reject(new Error(`GetSecret of ${name} failed with status ${status}`));
-  });
-  const message = toBinary(GetSecretRequestSchema, create(GetSecretRequestSchema, { name }));
-  const frame = Buffer.alloc(5 + message.length);
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, 5);
-  stream.end(frame);
-  return promise;
 }

@@ -54,7 +54,10 @@ async function warm(plan: Plan, few: ServerProcess, many: ServerProcess): Promis
       path: "/secretslots.v1.SecretService/GetSecret",
       message: toBinary(GetSecretRequestSchema, create(GetSecretRequestSchema, { name: nameAt(0) })),
     });
-  const rates = Array.from({ length: plan.rounds }, () => ({ few: rate(few), many: rate(many) }));
+  const rates: { few: number; many: number }[] = [];
+  for (let round = 0; round < plan.rounds; round++) {
+    rates.push({ few: await rate(few), many: await rate(many) });
+  }
   const ratios = rates.map((round) => round.many / round.few);
   return [
     {

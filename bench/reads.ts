@@ -4,10 +4,9 @@ import {
   GetSecretRequestSchema,
   GetSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
-import { NODE } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { hasH2load, load } from "./h2load.ts";
-import { start } from "./process.ts";
+import { startNode } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
 import { ratio, spread } from "./statistics.ts";
@@ -27,8 +26,8 @@ export const reads: Scenario = {
     await wire.put(name, 1_741_790_697n, Buffer.alloc(100, "w"));
     const answer = toBinary(GetSecretResponseSchema, await wire.get(name));
     const payload = Buffer.from(answer).toString("base64");
-    const empty = await start(NODE, ["bench/empty-server.ts", payload]);
-    const raw = await start(NODE, ["bench/empty-http2.ts", payload]);
+    const empty = await startNode("bench/empty-server.ts", payload);
+    const raw = await startNode("bench/empty-http2.ts", payload);
     const shape = { connections: 8, streams: 16, seconds: plan.seconds };
     const token = server.adminToken;
     const get = {
@@ -51,10 +50,10 @@ export const reads: Scenario = {
     const transport = { ...nothing, address: raw.address };
     const rates = { get: [] as number[], at: [] as number[], empty: [] as number[], raw: [] as number[] };
     for (let round = 0; round < plan.rounds; round++) {
-      rates.empty.push(load(nothing));
-      rates.get.push(load(get));
-      rates.at.push(load(at));
-      rates.raw.push(load(transport));
+      rates.empty.push(await load(nothing));
+      rates.get.push(await load(get));
+      rates.at.push(await load(at));
+      rates.raw.push(await load(transport));
     }
     wire.close();
     await Promise.all([empty.stop(), raw.stop(), endServer(plan, server)]);
