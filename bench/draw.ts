@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Figure, Result } from "./scenario.ts";
-import { shown } from "./statistics.ts";
+import { boundOf, holds, inWords, writeTables } from "./tables.ts";
 
 /** The figures that the documentation shows; its drawings lie beside it, one for each scenario. */
 export const DRAWN = "docs/performance/figures.json";
@@ -18,7 +18,9 @@ const TITLES: Readonly<Record<string, string>> = {
   watches: "A rotation, and who waits for it",
   "fan-out": "A rotation with many watchers",
   peers: "Beside etcd",
+  workers: "Two workers",
   scale: "At a million secrets",
+  upkeep: "Looking after a million secrets",
 };
 
 const STYLE = `
@@ -113,27 +115,6 @@ function row(figure: Figure, top: number, end: number): string {
   return parts.join("\n");
 }
 
-function inWords({ value, unit }: Figure): string {
-  const { least, median, most } = value;
-  const range = least === most ? "" : ` (${shown(least)} – ${shown(most)})`;
-  return `${shown(median)}${unit === "" ? "" : ` ${unit}`}${range}`;
-}
-
-interface Bound {
-  /** Whether it is the least that is allowed; the most otherwise. */
-  readonly least: boolean;
-  readonly of: number;
-}
-
-function boundOf(text: string | undefined): Bound | undefined {
-  const match = /^(<=|>=) ([0-9.]+)/.exec(text ?? "");
-  return match === null ? undefined : { least: match[1] === ">=", of: Number(match[2]) };
-}
-
-function holds({ least, of }: Bound, value: number): boolean {
-  return least ? value >= of : value <= of;
-}
-
 function endOf({ value, must, aim }: Figure): number {
   return Math.max(value.most, boundOf(must)?.of ?? 0, boundOf(aim)?.of ?? 0);
 }
@@ -146,4 +127,8 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-if (import.meta.main) drawAll(JSON.parse(readFileSync(DRAWN, "utf8")) as Result[]);
+if (import.meta.main) {
+  const results = JSON.parse(readFileSync(DRAWN, "utf8")) as Result[];
+  drawAll(results);
+  writeTables(results);
+}

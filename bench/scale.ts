@@ -14,6 +14,7 @@ const SLOTS_EACH = 5;
 /** What a server is like over a million secrets, beside one over a thousand. */
 export const scale: Scenario = {
   name: "scale",
+  heavy: true,
   run: (plan) =>
     withLargeStore(plan, async (large, many, folder) => {
       const few = join(folder, "few");
@@ -25,6 +26,7 @@ export const scale: Scenario = {
 /** What goes through every secret: a rotation of the master key, and a backup. */
 export const upkeepOfMany: Scenario = {
   name: "upkeep",
+  heavy: true,
   run: (plan) =>
     withLargeStore(plan, (large, many) => upkeep(plan, large, randomName(many), many * SLOTS_EACH)),
 };

@@ -35,5 +35,7 @@ export interface Result {
 
 export interface Scenario {
   readonly name: string;
+  /** Takes many minutes: measured in fewer and shorter rounds. */
+  readonly heavy?: boolean;
   run(plan: Plan): Promise<readonly Figure[]>;
 }
