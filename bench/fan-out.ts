@@ -5,11 +5,12 @@ import {
   WatchSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { Wire } from "../test/support/wire.ts";
+import { callsAtFixedTimes, p99 } from "./callers.ts";
 import { now } from "./clock.ts";
 import { cpuOf, memoryOf, startNode } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
-import { percentile, ratio, spread } from "./statistics.ts";
+import { ratio, spread } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
 const NAME = "bench/fan-out";
@@ -86,11 +87,13 @@ export const fanOut: Scenario = {
       cpu.bare.push(((bare.cpu() - used.bare) / messages) * 1000);
       times.ours.push(spread(one).median);
       times.bare.push(spread(other).median);
-      times.idle.push(await unaryP99(unary, () => pause(plan.seconds * 500)));
+      times.idle.push(p99(await callsAtFixedTimes(UNARY_EVERY_MS, unary, () => pause(plan.seconds * 500))));
       times.busy.push(
-        await unaryP99(unary, async () => {
-          for (const end = now() + plan.seconds * 500; now() < end; ) await rotate();
-        }),
+        p99(
+          await callsAtFixedTimes(UNARY_EVERY_MS, unary, async () => {
+            for (const end = now() + plan.seconds * 500; now() < end; ) await rotate();
+          }),
+        ),
       );
     }
     ours.close();
@@ -124,27 +127,6 @@ export const fanOut: Scenario = {
     ];
   },
 };
-
-/**
- * The 99th percentile of calls that are made at fixed times until `meanwhile` is over, whether or not those before
- * are answered: a server that stands still is seen by all the calls that it keeps waiting.
- */
-async function unaryP99(call: () => Promise<unknown>, meanwhile: () => Promise<unknown>): Promise<number> {
-  const times: number[] = [];
-  const running = new Set<Promise<void>>();
-  const timer = setInterval(() => {
-    const began = now();
-    const done: Promise<void> = call().then(() => {
-      times.push(now() - began);
-      running.delete(done);
-    });
-    running.add(done);
-  }, UNARY_EVERY_MS);
-  await meanwhile();
-  clearInterval(timer);
-  await Promise.all(running);
-  return percentile(times, 0.99);
-}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

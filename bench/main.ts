@@ -50,13 +50,13 @@ if (values.help) {
 }
 
 /** What runs for many minutes by itself has fewer rounds. */
-function planOf({ heavy }: Scenario): Plan {
+function planOf({ name, heavy }: Scenario): Plan {
   const usual = values.short ? { rounds: 3, seconds: 2 } : heavy ? HEAVY : { rounds: 7, seconds: 5 };
   return {
     rounds: Number(values.rounds ?? usual.rounds),
     seconds: Number(values.seconds ?? usual.seconds),
     short: values.short,
-    profile: values.profile,
+    profile: values.profile ? `bench/results/profiles/${name}` : undefined,
     largeStore: values.store,
   };
 }

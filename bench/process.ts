@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { NODE, NODE_SETTINGS } from "../test/support/server-process.ts";
 
 /** A program under measurement that says `listening on ADDRESS` when it is ready. */
@@ -43,6 +43,18 @@ export function cpuOf(pid: number | undefined): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   // utime and stime, in hundredths of a second.
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Processor time so far by the names of a process's threads, milliseconds. */
+export function threadsOf(pid: number | undefined): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const folder = `/proc/${pid}/task/${thread}`;
+    const name = readFileSync(`${folder}/comm`, "utf8").trim();
+    const fields = readFileSync(`${folder}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+    times.set(name, (times.get(name) ?? 0) + (Number(fields[11]) + Number(fields[12])) * 10);
+  }
+  return times;
 }
 
 /** A baseline of ours: the same Node with the same settings as the server that it is compared with. */

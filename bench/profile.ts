@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 
 /**
  * Where the processor time of a server went: the self time by layer of each `.cpuprofile` that `--profile` wrote, as a
- * table. A native function counts for whoever called it, but those of SQLite, cryptography, and messages between threads.
+ * table. V8 counts native code for the function that called it: SQLite and its flushes are in `src/storage`, and what is
+ * written to a socket is in `node:http2`.
  */
 interface Profile {
   readonly nodes: readonly ProfileNode[];
@@ -18,11 +19,12 @@ interface ProfileNode {
 }
 
 const IDLE = "idle";
+const MESSAGES = "messages between threads";
 
 /** The first that fits names the layer of a function. */
 const LAYERS: readonly (readonly [layer: string, place: RegExp])[] = [
   ["crypto", /^node:(internal\/)?crypto/],
-  ["messages between threads", /^node:(internal\/)?(worker|per_context\/messageport|child_process)/],
+  [MESSAGES, /^node:(internal\/)?(worker|per_context\/messageport|child_process)/],
   ["node:http2, sockets", /^node:(internal\/)?(http2|net|stream|_stream|_http|tty|dgram|js_stream)/],
   ["files", /^node:(internal\/)?fs/],
   [
@@ -32,23 +34,9 @@ const LAYERS: readonly (readonly [layer: string, place: RegExp])[] = [
   ["other of Node", /^node:/],
   ["grpc-js", /node_modules\/@grpc\//],
   ["protobuf", /node_modules\/@bufbuild\/|\/gen\/ts\//],
-  ["SQLite", /node_modules\/better-sqlite3\//],
+  ["src/storage, with SQLite", /node_modules\/better-sqlite3\/|\/src\/storage\//],
   ["metrics", /node_modules\/prom-client\//],
   ["other packages", /node_modules\//],
-];
-
-/** Natives that a profile shows with no place of their own; whatever else has none is its caller's. */
-const NATIVES: readonly (readonly [layer: string, name: RegExp])[] = [
-  ["SQLite", /^(get|run|all|iterate|pluck|pragma|exec|prepare|next)$/],
-  [
-    "crypto",
-    /^(hash|oneShotDigest|update|final|digest|timingSafeEqual|randomFillSync|getAuthTag|setAAD|Hmac|Hash)$/,
-  ],
-  ["messages between threads", /^(postMessage|drain|receiveMessageOnPort)$/],
-  [
-    "node:http2, sockets",
-    /^(writeBuffer|writev|writeUtf8String|writeLatin1String|respond|trailers|shutdownStream)$/,
-  ],
 ];
 
 /** Self time by layer, the largest first, microseconds. */
@@ -79,7 +67,7 @@ function layerOf({ callFrame: { functionName, url } }: ProfileNode, caller: stri
   if (functionName === "(idle)") return IDLE;
   if (functionName === "(garbage collector)") return "garbage collector";
   if (functionName === "(program)") return "V8 and libuv, outside JavaScript";
-  if (url === "") return NATIVES.find(([, name]) => name.test(functionName))?.[0] ?? caller;
+  if (url === "") return functionName === "postMessage" ? MESSAGES : caller;
   const known = LAYERS.find(([, place]) => place.test(url))?.[0];
   return known ?? /\/((?:src|clients|bench|test)\/[^/]+)\//.exec(url)?.[1] ?? "src";
 }

@@ -6,7 +6,8 @@ export interface Plan {
   readonly seconds: number;
   /** Smaller stores and fewer watchers, for a look in minutes. */
   readonly short: boolean;
-  readonly profile: boolean;
+  /** The folder for the servers' processor profiles; they cost time, so figures taken beside them are for nobody. */
+  readonly profile: string | undefined;
   /** A store that `bench/generate.ts` made, of the size the scenario asks for; it is used up and kept. */
   readonly largeStore: string | undefined;
 }

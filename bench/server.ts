@@ -2,19 +2,17 @@ import { mkdirSync } from "node:fs";
 import { type ServerOptions, ServerProcess } from "../test/support/server-process.ts";
 import type { Plan } from "./scenario.ts";
 
-const PROFILES = "bench/results/profiles";
-
 /** A server to be measured; with `--profile` each of its processes writes a processor profile when it ends. */
 export function startServer(plan: Plan, options: ServerOptions = {}): Promise<ServerProcess> {
-  if (!plan.profile) return ServerProcess.start(options);
-  mkdirSync(PROFILES, { recursive: true });
-  const flags = `--cpu-prof --cpu-prof-dir=${PROFILES}`;
+  if (plan.profile === undefined) return ServerProcess.start(options);
+  mkdirSync(plan.profile, { recursive: true });
+  const flags = `--cpu-prof --cpu-prof-dir=${plan.profile}`;
   return ServerProcess.start({ ...options, env: { ...options.env, NODE_OPTIONS: flags } });
 }
 
 /** Ends it and removes its store. */
 export async function endServer(plan: Plan, server: ServerProcess): Promise<void> {
   // A process that is killed writes no profile.
-  if (plan.profile) await server.stop();
+  if (plan.profile !== undefined) await server.stop();
   await server.dispose();
 }

@@ -1,15 +1,18 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AdminService } from "../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { generateMasterKey } from "../src/offline/generate-master-key.ts";
 import { NODE, type ServerProcess, SLOTS } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
+import { forgetPeakOf, memoryOf, peakMemoryOf } from "./process.ts";
 import { readNames } from "./random-reads.ts";
 import type { Figure, Plan } from "./scenario.ts";
 import { startServer } from "./server.ts";
 import { percentile, spread } from "./statistics.ts";
+
+const MIB = 2 ** 20;
 
 /** What an operator does to a large store while it is read: a new master key, a backup, the check of the backup. */
 export async function upkeep(
@@ -25,19 +28,33 @@ export async function upkeep(
     name,
     () => new Promise((end) => setTimeout(end, plan.seconds * 1000)),
   );
+  const { pid } = server.child;
+  const memory = { calm: memoryOf(pid), rotation: 0, backup: 0 };
+  forgetPeakOf(pid);
   const rotation = await whileRead(server, name, () => rotate(server, keyId, plan.rounds * plan.seconds));
+  memory.rotation = peakMemoryOf(pid);
   const backup = join(dataDir, "bench.backup");
-  const copied = await whileRead(server, name, () => slotsCommand(server, "backup", "create", "-o", backup));
+  forgetPeakOf(pid);
+  const copied = await whileRead(server, name, () =>
+    whilePut(server, () => slotsCommand(server, "backup", "create", "-o", backup)),
+  );
+  memory.backup = peakMemoryOf(pid);
   await server.stop();
   const checked = await timed(() =>
     slotsCommand(server, "backup", "verify", backup, "--master-key-file", join(dataDir, "master.key")),
   );
   rmSync(backup);
+  const { wal, puts } = copied.result;
   const late = (took: readonly number[]) => spread([percentile(took, 0.99)]);
   return [
     { name: "keys rewrapped after a rotation", unit: "slots/s", value: spread([rotation.result]) },
     { name: "backup, written", unit: "slots/s", value: spread([slots / copied.seconds]) },
     { name: "backup, every record opened", unit: "slots/s", value: spread([slots / checked]) },
+    { name: "server memory while 8 callers read", unit: "MB", value: spread([memory.calm / MIB]) },
+    { name: "its peak during the rewrapping", unit: "MB", value: spread([memory.rotation / MIB]) },
+    { name: "its peak during the backup", unit: "MB", value: spread([memory.backup / MIB]) },
+    { name: "largest WAL during the backup, beside one who puts", unit: "MB", value: spread([wal / MIB]) },
+    { name: "the WAL's growth for each of their puts", unit: "KB", value: spread([wal / 1024 / puts]) },
     { name: "GetSecret by 8 callers, p99", unit: "ms", value: late(calm.took) },
     { name: "the same during the rewrapping", unit: "ms", value: late(rotation.took) },
     { name: "the same during the backup", unit: "ms", value: late(copied.took) },
@@ -75,6 +92,28 @@ async function whileRead<T>(server: ServerProcess, name: () => string, run: () =
   } finally {
     stop.abort();
   }
+}
+
+/** Runs something while one caller puts, and tells how far the WAL grew and for how many puts. */
+async function whilePut(server: ServerProcess, run: () => Promise<unknown>) {
+  const wire = new Wire(server.address, server.adminToken);
+  // Seconds: higher than any slot there is, in this run and in one before it.
+  const slot = BigInt(Date.now()) * 1000n;
+  const running = { is: true };
+  const putting = (async () => {
+    let [puts, wal] = [0, 0];
+    for (; running.is; puts++) {
+      await wire.put("bench/beside-backup", slot + BigInt(puts), Buffer.alloc(100, "v"));
+      wal = Math.max(wal, statSync(join(server.dataDir, "store.db-wal")).size);
+    }
+    return { puts, wal };
+  })();
+  try {
+    await run();
+  } finally {
+    running.is = false;
+  }
+  return await putting.finally(() => wire.close());
 }
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
