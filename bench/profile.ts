@@ -19,22 +19,24 @@ interface ProfileNode {
 }
 
 const IDLE = "idle";
-const MESSAGES = "messages between threads";
+const MESSAGES = "messages between threads, and their coding";
 
 /** The first that fits names the layer of a function. */
 const LAYERS: readonly (readonly [layer: string, place: RegExp])[] = [
   ["crypto", /^node:(internal\/)?crypto/],
-  [MESSAGES, /^node:(internal\/)?(worker|per_context\/messageport|child_process)/],
+  // Rows have checksums.
+  ["src/storage, with SQLite", /node_modules\/better-sqlite3\/|\/src\/storage\/|^node:zlib/],
+  [MESSAGES, /^node:(v8$|(?:internal\/)?(?:worker|per_context\/messageport|child_process))/],
   ["node:http2, sockets", /^node:(internal\/)?(http2|net|stream|_stream|_http|tty|dgram|js_stream)/],
   ["files", /^node:(internal\/)?fs/],
   [
     "event loop, timers, promises",
-    /^node:(internal\/)?(process|timers|async_hooks|event|util|buffer|url|abort)/,
+    /^node:(internal\/)?(process|timers|async_hooks|events?$|event_target|util|buffer|url|abort)/,
   ],
+  ["loading of modules, at the start", /^node:internal\/(modules|bootstrap|main|compile)/],
   ["other of Node", /^node:/],
   ["grpc-js", /node_modules\/@grpc\//],
   ["protobuf", /node_modules\/@bufbuild\/|\/gen\/ts\//],
-  ["src/storage, with SQLite", /node_modules\/better-sqlite3\/|\/src\/storage\//],
   ["metrics", /node_modules\/prom-client\//],
   ["other packages", /node_modules\//],
 ];

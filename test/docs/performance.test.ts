@@ -2,15 +2,22 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { DRAWN, draw, fileOf } from "../../bench/draw.ts";
 import type { Result } from "../../bench/scenario.ts";
+import { PAGE, withTables } from "../../bench/tables.ts";
 
 const results = JSON.parse(readFileSync(DRAWN, "utf8")) as readonly Result[];
 
 test("the drawings are what `bench/draw.ts` makes of the figures, and all are shown", () => {
-  const page = readFileSync("docs/performance.md", "utf8");
+  const page = readFileSync(PAGE, "utf8");
   for (const result of results) {
     expect(readFileSync(fileOf(result), "utf8")).toBe(draw(result));
     expect(page).toContain(`(${fileOf(result).replace("docs/", "")})`);
   }
+});
+
+test("the page's tables are what `bench/tables.ts` makes of the figures", () => {
+  const page = readFileSync(PAGE, "utf8");
+  expect(page).toContain("<!-- figures: bounded -->");
+  expect(withTables(page, results)).toBe(page);
 });
 
 test("a drawing says what was measured, against which bounds, and whether they are met", () => {
