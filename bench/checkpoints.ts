@@ -39,7 +39,7 @@ export async function readsBesideCheckpoints(plan: Plan, server: ServerProcess):
   for (const wire of [reader, ...writers]) wire.close();
   return [
     {
-      name: "GetSecret p99 beside puts of 60 KB, no checkpoint meanwhile",
+      name: "GetSecret p99 beside puts of 60 KB, no checkpoint",
       unit: "ms",
       value: spread(rounds.map(({ other }) => p99(other))),
     },

@@ -6,11 +6,11 @@ import { boundOf, holds, inWords, writeTables } from "./tables.ts";
 /** The figures that the documentation shows; its drawings lie beside it, one for each scenario. */
 export const DRAWN = "docs/performance/figures.json";
 
-const WIDTH = 900;
+const WIDTH = 960;
 const ROW = 46;
 const TOP = 64;
 /** Where the scale of a row begins and ends. */
-const [FROM, TO] = [330, 690];
+const [FROM, TO] = [390, 730];
 
 const TITLES: Readonly<Record<string, string>> = {
   reads: "Reads, beside handlers that do nothing",

@@ -103,17 +103,16 @@ async function whilePut(server: ServerProcess, run: () => Promise<unknown>) {
   const putting = (async () => {
     let [puts, wal] = [0, 0];
     for (; running.is; puts++) {
-      await wire.put("bench/beside-backup", slot + BigInt(puts), Buffer.alloc(100, "v"));
+      await wire.put(`bench/beside-backup/${puts % 1000}`, slot + BigInt(puts), Buffer.alloc(100, "v"));
       wal = Math.max(wal, statSync(join(server.dataDir, "store.db-wal")).size);
     }
     return { puts, wal };
   })();
-  try {
-    await run();
-  } finally {
+  const done = run().finally(() => {
     running.is = false;
-  }
-  return await putting.finally(() => wire.close());
+  });
+  const [, put] = await Promise.all([done, putting]).finally(() => wire.close());
+  return put;
 }
 
 async function timed(run: () => Promise<unknown>): Promise<number> {
