@@ -26,7 +26,9 @@ export async function flushes(plan: Plan, callers: number): Promise<Figure[]> {
       { name: "the disk's flush of 20 KB over old bytes, p50", unit: "ms", value: spread(disk) },
     ];
     if (!canTrace()) {
-      console.log("!!!!!! commits per flush are not measured: strace is missing, or may not be used (Debian: strace)");
+      console.log(
+        "!!!!!! commits per flush are not measured: strace is missing, or may not be used (Debian: strace)",
+      );
       return figures;
     }
     const shared = await commitsPerFlush(plan, callers, join(folder, "calls"));

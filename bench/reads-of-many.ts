@@ -66,7 +66,7 @@ async function warm(plan: Plan, few: ServerProcess, many: ServerProcess): Promis
       value: spread(rates.map((round) => round.many)),
     },
     {
-      name: `GetSecret, many secrets : ${shown(FEW)}`,
+      name: `GetSecret of one secret, many : ${shown(FEW)}`,
       unit: "",
       value: spread(ratios),
       must: ">= 0.85",
@@ -120,7 +120,13 @@ async function random(
     },
     { name: "its processor time, all threads", unit: "µs/call", value: of((round) => round.many.cost) },
     { name: `the same among ${shown(FEW)}`, unit: "µs/call", value: of((round) => round.few.cost) },
-    { name: "server memory after that", unit: "MB", value: spread([memory]), must: "<= 400", aim: "<= 250" },
+    {
+      name: `server memory after them, ${shown(secrets)} secrets`,
+      unit: "MB",
+      value: spread([memory]),
+      must: "<= 400",
+      aim: "<= 250",
+    },
   ];
 }
 
@@ -154,7 +160,7 @@ async function lengthsOfPages(plan: Plan, server: ServerProcess, secrets: number
   return [
     { name: `ListSecrets, first page of ${PAGE}`, unit: "ms", value: of((round) => round.first) },
     {
-      name: "a page anywhere : the first",
+      name: "ListSecrets, a page anywhere : the first",
       unit: "",
       value: of((round) => round.deep / round.first),
       must: "<= 1.5",

@@ -55,7 +55,7 @@ export const writes: Scenario = {
       { name: "PutSlot, one caller", unit: "puts/s", value: spread(rates(alone)) },
       ...figures,
       {
-        name: "64 callers : one",
+        name: "PutSlot, 64 callers : one",
         unit: "",
         value: ratio(rates(together), rates(alone)),
         must: ">= 4",
