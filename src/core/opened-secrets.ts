@@ -182,11 +182,11 @@ export class OpenedSecrets {
     return value;
   }
 
-  /** The random id of the commit that made this revision; undefined once it is pruned, or when it does not read. */
+  /** The random id of the commit that made this revision, as it may be remembered after that is pruned: for new tokens. */
   commitIdAt(revision: Revision): Uint8Array | undefined {
     const known = this.#commitIds.get(revision);
     if (known !== undefined) return known;
-    const id = this.#readCommitId(revision);
+    const id = this.keptCommitIdAt(revision);
     if (id !== undefined) {
       if (this.#commitIds.size >= 1000) this.#commitIds.clear();
       this.#commitIds.set(revision, id);
@@ -194,8 +194,11 @@ export class OpenedSecrets {
     return id;
   }
 
-  /** A damaged change must cost nobody a value (D3): whoever resumes from it begins anew, as from one that is pruned (W8). */
-  #readCommitId(revision: Revision): Uint8Array | undefined {
+  /**
+   * The same as the log has it now, which says whether a token is of the kept log (W8): undefined once it is pruned. A
+   * damaged change must cost nobody a value (D3): whoever resumes from it begins anew, as from one that is pruned.
+   */
+  keptCommitIdAt(revision: Revision): Uint8Array | undefined {
     try {
       return this.#storage.changeAt(revision)?.commitId;
     } catch (error) {

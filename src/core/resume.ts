@@ -11,7 +11,7 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
   if (point.epoch !== head.epoch) return false;
   if (point.told === "nothing") return true;
   if (point.told > head.revision) return false;
-  const commitId = core.opened.commitIdAt(point.told);
+  const commitId = core.opened.keptCommitIdAt(point.told);
   if (commitId === undefined) return point.told === 0n && head.revision === 0n;
   return Buffer.from(commitId).equals(point.commitId);
 }
