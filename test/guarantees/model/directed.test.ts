@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { open, type SecretState } from "../../../clients/typescript/src/index.ts";
+import { open } from "../../../clients/typescript/src/index.ts";
 import { AutoSlot, SecretService } from "../../../gen/ts/secretslots/v1/secret_service_pb.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { text, WireError } from "../../support/wire.ts";
@@ -9,6 +9,8 @@ import { Recorder } from "./history.ts";
 import { tookTooLong } from "./lateness.ts";
 import { machineMs } from "./machine/heartbeat.ts";
 import type { Op } from "./model.ts";
+import { FollowingClient } from "./run/following-client.ts";
+import { clientBehind } from "./validators/caught-up.ts";
 import { World } from "./world.ts";
 
 /** What random programs would come to too seldom, or would have to wait for too long. */
@@ -76,26 +78,10 @@ describe("one server", () => {
 
   test("a client keeps its promises through kills, cuts and a new epoch (W14)", async () => {
     const recorder = new Recorder();
-    const secrets = await (async () => {
-      await change({ op: "put", slot: 0n, value: "v0", overwrite: false, disabled: false, id: "w14-0" });
-      return open({ address: world.address(0), token: world.adminToken, names: ["w14"] });
-    })();
-    const handle = secrets.handle("w14");
-    const apply = ({ epoch, revision, slots }: SecretState) => {
-      const top = slots.at(-1);
-      const shown = top?.value === undefined ? {} : { slot: top.slot, value: top.value.text() };
-      recorder.add({
-        type: "applied",
-        at: recorder.tick(),
-        handle: 1,
-        name: "w14",
-        epoch,
-        revision,
-        ...shown,
-      });
-    };
-    apply(handle.state());
-    handle.onChange(({ current }) => apply(current));
+    await change({ op: "put", slot: 0n, value: "v0", overwrite: false, disabled: false, id: "w14-0" });
+    const client = new FollowingClient({ world, recorder }, open, () => {}, {
+      ...{ handle: 1, names: ["w14"], view: "all", server: 0 },
+    });
 
     /** A change until it is answered. */
     async function change(op: Op): Promise<void> {
@@ -113,31 +99,22 @@ describe("one server", () => {
         epoch,
       });
     }
-    const answers = () => {
-      let ok = true;
-      try {
-        ok = handle.current().value.text() !== "" && (secrets.ageMs() ?? -1) >= 0;
-      } catch {
-        ok = false;
-      }
-      recorder.add({ type: "answers", at: recorder.tick(), handle: 1, ok });
-    };
-
     const faults = [() => world.cut(0, 20), () => world.kill(0), () => world.stop(0), () => world.newEpoch()];
     for (let n = 1; n <= 40; n++) {
       const slot = BigInt(n % 5);
       const op: Op = { op: "put", slot, value: `v${n}`, overwrite: true, disabled: false, id: `w14-${n}` };
       const fault = faults[n / 8 - 1];
       const broken = fault?.();
-      answers();
+      await client.look();
       await Promise.all([change(op), broken]);
-      answers();
+      await client.look();
       if (n % 7 === 0) await change({ op: "disable", slot: 4n, id: `w14-disable-${n}` });
     }
     // Nothing may be missing at the end: the client has what the server has.
-    const last = await world.admin(0, (wire) => wire.get("w14"));
-    await waitFor("the client has the last value", () => handle.current().value.text() === text(last.value));
-    await secrets.close();
+    await waitFor("the client has the last state", () => {
+      return clientBehind(recorder.entries.slice(), client.following) === undefined;
+    });
+    await client.close();
     expect(check(recorder.entries)).toEqual([]);
     expect(recorder.entries.filter(({ type }) => type === "applied").length).toBeGreaterThan(5);
   });

@@ -27,7 +27,7 @@ export type Entry =
   | { readonly type: "upkeep"; readonly at: number; readonly what: string }
   /** Nobody wrote while everything was rewrapped: this many records are wrapped by another key than the primary. */
   | { readonly type: "rotated"; readonly at: number; readonly left: number }
-  | { readonly type: "answers"; readonly at: number; readonly handle: number; readonly ok: boolean };
+  | Answers;
 
 export type Fault = "kill" | "stop" | "epoch" | "cut";
 
@@ -123,18 +123,51 @@ export interface Settled {
   readonly ms: number;
   readonly quietMs: number;
   readonly open: readonly number[];
+  readonly handles: readonly Following[];
 }
 
-/** A client of ours showed a change to its program. */
+/** A client of ours that follows secrets. */
+export interface Following {
+  readonly handle: number;
+  readonly names: readonly string[];
+  readonly view: "all" | "current";
+  /** Since when. */
+  readonly ms: number;
+  /** When its stream, or an attempt at one, last ended by itself. */
+  readonly downMs?: number;
+}
+
+/** A client of ours has a first state of a secret, or showed a change to its program. */
 export interface Applied {
   readonly type: "applied";
   readonly at: number;
+  readonly ms: number;
   readonly handle: number;
   readonly name: string;
+  readonly view: "all" | "current";
   readonly epoch: string;
   readonly revision: bigint;
-  readonly slot?: bigint;
-  readonly value?: string;
+  readonly slots: readonly (readonly [slot: bigint, value: string])[];
+  readonly absent?: string;
+  /** The state whose place it took; none for the first. */
+  readonly previous?: { readonly epoch: string; readonly revision: bigint };
+}
+
+/** A client of ours was asked for what it has. */
+export interface Answers {
+  readonly type: "answers";
+  readonly at: number;
+  readonly ms: number;
+  readonly handle: number;
+  readonly name: string;
+  /** Whether it gave the value, or the absence, of the state that it has. */
+  readonly ok: boolean;
+  readonly epoch: string;
+  readonly revision: bigint;
+  /** How long ago it heard the server, as it says. */
+  readonly ageMs: number | undefined;
+  /** It cannot have heard the server since, for nobody was let through. */
+  readonly unheardSince?: number;
 }
 
 /** A copy of the store was made, of the state that `revision` made. */

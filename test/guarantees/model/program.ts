@@ -58,6 +58,16 @@ export type Action =
       readonly pick: number;
       readonly server: number;
     }
+  /** A client of ours follows a secret, or both, from here on; it may take until they have a value. */
+  | {
+      readonly do: "open";
+      readonly handle: number;
+      readonly both: boolean;
+      readonly view: "all" | "current";
+      readonly server: number;
+    }
+  /** Asks it what it has; ends it. */
+  | { readonly do: "look" | "close"; readonly handle: number }
   /** Stalls a watcher and then writes more to its secret than the transport holds. */
   | { readonly do: "flood"; readonly watcher: number; readonly server: number }
   | { readonly do: "revoke" | "ungrant" | "grant"; readonly client: number; readonly server: number }
@@ -87,6 +97,7 @@ const server = fc.integer({ min: 0, max: 1 });
 const by = fc.integer({ min: 0, max: 2 });
 const watcher = fc.integer({ min: 0, max: 2 });
 const client = fc.integer({ min: 1, max: 2 });
+const handle = fc.integer({ min: 0, max: 1 });
 const slot = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom(...SLOTS.slice(0, 3)) },
   { weight: 1, arbitrary: fc.constantFrom(...SLOTS.slice(3)) },
@@ -170,6 +181,14 @@ const resume = fc.record({
   pick: fc.nat(7),
   server,
 });
+const open = fc.record({
+  do: fc.constant("open"),
+  handle,
+  both: fc.nat(2).map((n) => n === 0),
+  view: fc.constantFrom("all", "all", "current"),
+  server,
+});
+const look = fc.record({ do: fc.constantFrom("look", "look", "close"), handle });
 const flood = fc.record({ do: fc.constant("flood"), watcher, server });
 const access = fc.record({ do: fc.constantFrom("revoke", "ungrant", "grant"), client, server });
 const cut = fc.record({ do: fc.constant("cut"), server, afterMs: fc.nat(6) });
@@ -201,6 +220,8 @@ const action = fc.oneof(
   { weight: 4, arbitrary: watchSlots },
   { weight: 2, arbitrary: ear },
   { weight: 5, arbitrary: resume },
+  { weight: 2, arbitrary: open },
+  { weight: 1, arbitrary: look },
   { weight: 1, arbitrary: access },
   { weight: 1, arbitrary: cut },
   { weight: 1, arbitrary: hold },
@@ -222,7 +243,8 @@ export type Emphasis =
   | "keys"
   | "files"
   | "clock"
-  | "restore";
+  | "restore"
+  | "clients";
 
 const rare = fc.oneof(
   { weight: 500, arbitrary: action },
@@ -283,6 +305,13 @@ const first = { watcher: fc.constant(0), name: fc.constant(0), server, allowMiss
 const watchFirst = fc.record({ do: fc.constant("watch" as const), ...first });
 const putFirst = put.map((one) => ({ ...one, name: 0, slot: "0", value: "new" as const, disabled: false }));
 
+const openFirst = fc.record({
+  do: fc.constant("open" as const),
+  handle,
+  both: fc.constant(false),
+  view: fc.constantFrom("all" as const, "current" as const),
+  server: fc.constant(0),
+});
 const nextPut = anyPut.map((one) => ({ ...one, slot: null }));
 
 /** Programs that meet one kind of mistake soon. */
@@ -319,7 +348,30 @@ export const EMPHASISED: Readonly<Record<Emphasis, fc.Arbitrary<Program>>> = {
   files: often(fc.oneof(anyPut, anyPut, checkpoint, read, watch)),
   clock: often(fc.oneof(anyPut, clock, clock, again, read, watch)),
   restore: restoreProgram,
+  clients: fc
+    .tuple(
+      putFirst,
+      openFirst,
+      rounds(4),
+      often(fc.oneof(anyPut, anyPut, state, cut, look)),
+      fault,
+      rounds(3),
+    )
+    .map(([putting, opening, before, cuts, dying, after]) => [
+      [putting],
+      [opening],
+      ...before,
+      ...cuts,
+      [dying as Action],
+      ...after,
+    ]),
 };
+
+/** The programs of a kind that somebody named. */
+export function programsOf(emphasis: string): fc.Arbitrary<Program> {
+  if (Object.hasOwn(EMPHASISED, emphasis)) return EMPHASISED[emphasis as Emphasis];
+  throw new Error(`SLOTS_TEST_EMPHASIS: '${emphasis}' is none of ${Object.keys(EMPHASISED).join(", ")}`);
+}
 
 /** What is run by default: mostly calm, for a restart takes as long as ten calm ones. */
 export const program: fc.Arbitrary<Program> = fc.oneof(

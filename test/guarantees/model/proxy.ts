@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { machineMs } from "./machine/heartbeat.ts";
 
 /** Stands before a server: keeps one address over its restarts, and can cut or hold all that goes through. */
 export class TcpProxy {
@@ -6,6 +7,7 @@ export class TcpProxy {
   /** Where what comes in at each socket goes. */
   readonly #ways = new Map<Socket, Socket>();
   #target: { host: string; port: number } | undefined;
+  #closedSince: number | undefined;
   /** How many hold it. */
   #held = 0;
 
@@ -28,6 +30,12 @@ export class TcpProxy {
   to(address: string | undefined): void {
     const [host = "", port] = address?.split(":") ?? [];
     this.#target = address === undefined ? undefined : { host, port: Number(port) };
+    this.#closedSince = address === undefined ? (this.#closedSince ?? machineMs()) : undefined;
+  }
+
+  /** Since when nobody gets through, milliseconds of the machine's clock. */
+  get closedSince(): number | undefined {
+    return this.#closedSince;
   }
 
   cut(): void {

@@ -1,8 +1,10 @@
+import { open } from "../../../clients/typescript/src/index.ts";
 import type { Entry } from "./history.ts";
 import { machineMs } from "./machine/heartbeat.ts";
 import type { Action, Program } from "./program.ts";
 import { Backups } from "./run/backups.ts";
 import { Caller } from "./run/caller.ts";
+import { Clients } from "./run/clients.ts";
 import { Context } from "./run/context.ts";
 import { Faults } from "./run/faults.ts";
 import { changeRights } from "./run/rights.ts";
@@ -17,6 +19,8 @@ export interface RunOptions {
   readonly prefix: string;
   /** How long a last state is waited for that is late, to tell whether it comes at all. */
   readonly settleMs?: number;
+  /** How a client of ours is opened. Default: as it is published. */
+  readonly open?: typeof open;
 }
 
 const ACCESS = new Set(["revoke", "ungrant", "grant"]);
@@ -42,20 +46,22 @@ class Run {
   readonly #caller: Caller;
   readonly #writer: Writer;
   readonly #watchers: Watchers;
+  readonly #clients: Clients;
   readonly #faults: Faults;
   readonly #backups: Backups;
   readonly #settleMs: number;
   readonly #rotates: boolean;
   readonly #beganMs = machineMs();
-  readonly #turns = new Map<number, Promise<void>>();
+  readonly #turns = new Map<string, Promise<void>>();
 
-  constructor(world: World, program: Program, { prefix, settleMs = 20_000 }: RunOptions) {
+  constructor(world: World, program: Program, { prefix, settleMs = 20_000, open: opens = open }: RunOptions) {
     this.#context = new Context(world, program, prefix);
     this.#caller = new Caller(this.#context);
     this.#writer = new Writer(this.#context, this.#caller);
     this.#watchers = new Watchers(this.#context);
+    this.#clients = new Clients(this.#context, opens);
     this.#faults = new Faults(this.#context);
-    this.#backups = new Backups(this.#context, this.#caller, this.#writer, this.#watchers);
+    this.#backups = new Backups(this.#context, this.#caller, this.#writer, this.#watchers, this.#clients);
     this.#settleMs = settleMs;
     this.#rotates = program.some((round) => round.some((action) => action.do === "rotate"));
   }
@@ -72,13 +78,14 @@ class Run {
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   }
 
-  /** One watcher does one thing at a time: it is one client, with one stream. */
+  /** One watcher, or client of ours, does one thing at a time: it has one stream. */
   #inTurn(action: Action): Promise<void> {
-    if (!("watcher" in action)) return this.#act(action);
-    const before = this.#turns.get(action.watcher) ?? Promise.resolve();
+    if (!("watcher" in action || "handle" in action)) return this.#act(action);
+    const who = "watcher" in action ? `watcher ${action.watcher}` : `client ${action.handle}`;
+    const before = this.#turns.get(who) ?? Promise.resolve();
     const turn = before.then(() => this.#act(action));
     this.#turns.set(
-      action.watcher,
+      who,
       turn.catch(() => {}),
     );
     return turn;
@@ -129,6 +136,12 @@ class Run {
         return this.#watchers.resume(action);
       case "flood":
         return this.#flood(action);
+      case "open":
+        return this.#clients.open(action);
+      case "look":
+        return this.#clients.look(action.handle);
+      case "close":
+        return this.#clients.close(action.handle);
       case "revoke":
       case "ungrant":
       case "grant":
@@ -137,9 +150,9 @@ class Run {
       case "kill-worker":
       case "stop":
       case "cut":
-        return this.#faults.cause(action);
+        return this.#clients.lookBeside(this.#faults.cause(action));
       case "epoch":
-        return this.#faults.newEpoch();
+        return this.#clients.lookBeside(this.#faults.newEpoch());
       case "rotate":
       case "checkpoint":
       case "clock":
@@ -148,7 +161,7 @@ class Run {
       case "backup":
         return this.#backups.make(action.server);
       case "restore":
-        return this.#backups.restore();
+        return this.#clients.lookBeside(this.#backups.restore());
     }
   }
 
@@ -165,6 +178,7 @@ class Run {
       context: this.#context,
       caller: this.#caller,
       watchers: this.#watchers,
+      clients: this.#clients,
       settleMs: this.#settleMs,
     });
   }
@@ -179,6 +193,7 @@ class Run {
   async end(): Promise<void> {
     await this.#faults.over();
     await this.#watchers.cancelAll();
+    await this.#clients.closeAll();
     await this.#context.world.tidy();
   }
 }

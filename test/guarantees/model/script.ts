@@ -1,4 +1,15 @@
-import type { Access, Applied, Call, End, Entry, Event, Fault, Watch } from "./history.ts";
+import type {
+  Access,
+  Answers,
+  Applied,
+  Call,
+  End,
+  Entry,
+  Event,
+  Fault,
+  Following,
+  Watch,
+} from "./history.ts";
 import type { Answer, Op } from "./model.ts";
 
 /** Histories written by hand: each line happens after the one before it, unless it says otherwise. */
@@ -119,12 +130,18 @@ export class Script {
 
   settled(...open: readonly number[]): this {
     const at = this.#tick();
-    return this.#add({ type: "settled", at, ms: at, quietMs: at, open });
+    return this.#add({ type: "settled", at, ms: at, quietMs: at, open, handles: [] });
   }
 
   /** As `settled`, with the last write at `quietMs` and the end of the wait at `ms`. */
   settledLate(quietMs: number, ms: number, ...open: readonly number[]): this {
-    return this.#add({ type: "settled", at: this.#tick(), ms, quietMs, open });
+    return this.#add({ type: "settled", at: this.#tick(), ms, quietMs, open, handles: [] });
+  }
+
+  /** As `settledLate`, for client 1 on `a`, which was there from the beginning. */
+  settledClient(quietMs: number, ms: number, more: Partial<Following> = {}): this {
+    const handles = [{ handle: 1, names: ["a"], view: "all" as const, ms: 0, ...more }];
+    return this.#add({ type: "settled", at: this.#tick(), ms, quietMs, open: [], handles });
   }
 
   /** The machine was this late, until `end`. */
@@ -145,23 +162,18 @@ export class Script {
     return this.#add({ type: "rotated", at: this.#tick(), left });
   }
 
-  applied(slot: bigint, value: string, revision: bigint, more: Partial<Applied> = {}): this {
+  /** Client 1 shows a state of `a`. */
+  applied(revision: bigint, slots: Applied["slots"], more: Partial<Applied> = {}): this {
     const at = this.#tick();
-    return this.#add({
-      type: "applied",
-      at,
-      handle: 1,
-      name: "a",
-      epoch: "e1",
-      revision,
-      slot,
-      value,
-      ...more,
-    });
+    const client = { handle: 1, name: "a", view: "all", epoch: "e1" } as const;
+    return this.#add({ type: "applied", at, ms: at, ...client, revision, slots, ...more });
   }
 
-  answers(ok: boolean): this {
-    return this.#add({ type: "answers", at: this.#tick(), handle: 1, ok });
+  /** Client 1 is asked for `a`. */
+  answers(revision: bigint, more: Partial<Answers> = {}): this {
+    const at = this.#tick();
+    const client = { handle: 1, name: "a", epoch: "e1", ok: true, ageMs: 0 };
+    return this.#add({ type: "answers", at, ms: at, ...client, revision, ...more });
   }
 
   #tick(): number {

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { BUGS, type Bug } from "./bugs/bugs.ts";
+import { BUGS, type Bug, isOfClient } from "./bugs/bugs.ts";
+import { openWith } from "./bugs/client.ts";
 import { check } from "./check.ts";
 import { EMPHASISED } from "./program.ts";
 import { run } from "./run.ts";
@@ -14,11 +15,13 @@ const CLEAN_SEQUENCES = 6;
 /** Two side by side: a run waits for its server most of the time. */
 const LANES = 2;
 /** `SLOTS_TEST_ONLY=REGEXP` looks for those alone whose names match. */
-const WANTED = BUGS.filter(({ name }) => new RegExp(process.env.SLOTS_TEST_ONLY ?? "").test(name));
+const ONLY = process.env.SLOTS_TEST_ONLY ?? "";
+const WANTED = BUGS.filter(({ name }) => new RegExp(ONLY).test(name));
+if (WANTED.length === 0) throw new Error(`SLOTS_TEST_ONLY: no planted bug is named like '${ONLY}'`);
 
 const REGISTER = new URL("./bugs/register.ts", import.meta.url).href;
 
-describe("bugs planted in a server", { concurrent: true }, () => {
+describe("bugs planted in a server, or in a client of ours", { concurrent: true }, () => {
   const outcomes = new Map(WANTED.map(({ name }) => [name, Promise.withResolvers<string | undefined>()]));
 
   beforeAll(() => {
@@ -58,14 +61,16 @@ test("no bug, no alarm", async () => {
 
 /** What caught it, and how soon. */
 async function hunt(bug: Bug): Promise<string | undefined> {
+  const open = isOfClient(bug) ? { open: await openWith(bug) } : {};
+  const planted = { SLOTS_TEST_BUG: bug.name, NODE_OPTIONS: `--import=${REGISTER}` };
   const world = await World.start({
     servers: Array.from({ length: bug.servers }, () => []),
-    env: { SLOTS_TEST_BUG: bug.name, NODE_OPTIONS: `--import=${REGISTER}` },
+    env: isOfClient(bug) ? {} : planted,
   });
   try {
     const programs = fc.sample(EMPHASISED[bug.emphasis], { numRuns: MOST_SEQUENCES, seed });
     for (const [index, program] of programs.entries()) {
-      const history = await run(world, program, { prefix: `s${index}`, settleMs: 2_500 });
+      const history = await run(world, program, { prefix: `s${index}`, settleMs: 2_500, ...open });
       const broken = new Set(check(history).map(({ promise }) => promise));
       if (broken.size > 0) return `caught by ${[...broken].join(", ")} in sequence ${index + 1}`;
     }

@@ -348,18 +348,105 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
   [
     "W14",
     "a client that went back",
-    () => exists().put(5n, "five", 2n).applied(0n, "zero", 1n).applied(5n, "five", 2n),
-    () => exists().put(5n, "five", 2n).applied(5n, "five", 2n).applied(0n, "zero", 1n),
+    () =>
+      exists()
+        .put(5n, "five", 2n)
+        .applied(1n, ZERO)
+        .applied(2n, BOTH, { previous: of(1n) }),
+    () =>
+      exists()
+        .put(5n, "five", 2n)
+        .applied(2n, BOTH)
+        .applied(1n, ZERO, { previous: of(2n) }),
   ],
   [
     "W14",
     "a change that was shown twice",
-    () => exists().applied(0n, "zero", 1n),
-    () => exists().applied(0n, "zero", 1n).applied(0n, "zero", 1n),
+    () => exists().applied(1n, ZERO),
+    () =>
+      exists()
+        .applied(1n, ZERO)
+        .applied(1n, ZERO, { previous: of(1n) }),
   ],
-  ["W14", "a client without an answer", () => exists().answers(true), () => exists().answers(false)],
+  [
+    "W14",
+    "a state that was shown twice, as of a newer revision",
+    () =>
+      exists()
+        .put(5n, "five", 2n)
+        .disable(5n, 3n)
+        .applied(1n, ZERO)
+        .applied(3n, ZERO, { previous: of(1n) }),
+    () =>
+      exists()
+        .applied(1n, ZERO)
+        .put(5n, "five", 2n)
+        .applied(2n, ZERO, { previous: of(1n) }),
+  ],
+  [
+    "W14",
+    "a change that was not shown",
+    () =>
+      exists()
+        .put(5n, "five", 2n)
+        .put(7n, "seven", 3n)
+        .applied(2n, BOTH)
+        .applied(3n, ALL, { previous: of(2n) }),
+    () =>
+      exists()
+        .put(5n, "five", 2n)
+        .put(7n, "seven", 3n)
+        .applied(1n, ZERO)
+        .applied(3n, ALL, { previous: of(2n) }),
+  ],
+  [
+    "W14",
+    "a mixture of two states",
+    () => exists().put(5n, "five", 2n).put(7n, "seven", 3n).applied(3n, ALL),
+    () => exists().put(5n, "five", 2n).put(7n, "seven", 3n).applied(3n, ALL.slice(1)),
+  ],
+  [
+    "W14",
+    "a client without an answer",
+    () => exists().applied(1n, ZERO).answers(1n),
+    () => exists().applied(1n, ZERO).answers(1n, { ok: false }),
+  ],
+  [
+    "W14",
+    "an answer that was not shown",
+    () => exists().put(5n, "five", 2n).applied(1n, ZERO).answers(1n),
+    () => exists().put(5n, "five", 2n).applied(1n, ZERO).answers(2n),
+  ],
+  [
+    "W14",
+    "an age that is too young with the server gone",
+    () => exists().applied(1n, ZERO).answers(1n, { ms: 900, ageMs: 500, unheardSince: 450 }),
+    () => exists().applied(1n, ZERO).answers(1n, { ms: 900, ageMs: 400, unheardSince: 450 }),
+  ],
+  [
+    "W6",
+    "a client that lacks the last state",
+    () => exists().applied(1n, ZERO).settledClient(10, 20),
+    () => exists().put(5n, "five", 2n).applied(1n, ZERO).settledClient(10, 20),
+  ],
+  [
+    "W6",
+    "a client that never began",
+    () => script().settledClient(10, 20),
+    () => exists().settledClient(10, 20),
+  ],
+  [
+    "W6",
+    "a client that had the last state too late",
+    () => exists().applied(1n, ZERO, { ms: 5_000 }).settledClient(1_000, 6_000, { downMs: 1_500 }),
+    () => exists().applied(1n, ZERO, { ms: 5_000 }).settledClient(1_000, 6_000),
+  ],
 ];
 
+const of = (revision: bigint) => ({ epoch: "e1", revision });
+const ZERO = [[0n, "zero"]] as const;
+const BOTH = [...ZERO, [5n, "five"]] as const;
+const ALL = [...BOTH, [7n, "seven"]] as const;
 const E2 = { epoch: "e2" };
 
 /** Slot 5 was put after a backup that was restored then. */

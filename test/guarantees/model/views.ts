@@ -1,6 +1,6 @@
 import { show } from "./answers.ts";
 import type { Entry, Event } from "./history.ts";
-import { live } from "./model.ts";
+import { live, type Secret } from "./model.ts";
 import { isGenuine, origin, type Stream } from "./streams.ts";
 import { indexAt, type Timeline } from "./timeline.ts";
 
@@ -54,11 +54,22 @@ export function mixture(
     if (secret === undefined) continue;
     const held = view.get(name);
     if (held === undefined) return `nothing came of ${name}`;
-    const has = [...held.slots].map(([slot, { value }]) => `${slot}=${value}`).sort();
-    const should = [...live(secret, watch.view)].map(([slot, value]) => `${slot}=${value}`).sort();
-    if (has.join() !== should.join()) return `${name} is held as ${show(has)}, and was ${show(should)}`;
-    const reason = secret.shown.kind === "absent" ? secret.shown.reason : undefined;
-    if (held.absent !== reason) return `${name} is held as absent ${held.absent}, and was ${reason}`;
+    const slots = [...held.slots].map(([slot, { value }]) => [slot, value] as const);
+    const wrong = differs({ slots, absent: held.absent }, secret, watch.view);
+    if (wrong !== undefined) return `${name} is held as ${wrong}`;
   }
   return undefined;
+}
+
+/** How what is held of a secret differs from a state of it. */
+export function differs(
+  held: { readonly slots: readonly (readonly [bigint, string])[]; readonly absent?: string | undefined },
+  secret: Secret,
+  view: "all" | "current",
+): string | undefined {
+  const has = held.slots.map(([slot, value]) => `${slot}=${value}`).sort();
+  const should = [...live(secret, view)].map(([slot, value]) => `${slot}=${value}`).sort();
+  if (has.join() !== should.join()) return `${show(has)}, and was ${show(should)}`;
+  const reason = secret.shown.kind === "absent" ? secret.shown.reason : undefined;
+  return held.absent === reason ? undefined : `absent ${held.absent}, and was ${reason}`;
 }

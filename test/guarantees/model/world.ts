@@ -104,6 +104,11 @@ export class World {
     return (this.#proxies[server % this.servers] as TcpProxy).address;
   }
 
+  /** Since when nobody gets through to a server, milliseconds of the machine's clock; undefined while they do. */
+  awaySince(server: number): number | undefined {
+    return this.#proxies[server % this.servers]?.closedSince;
+  }
+
   /** The bearer token of the client that writes. */
   get adminToken(): string {
     return this.#tokens[0]?.token ?? "";
@@ -289,9 +294,13 @@ export class World {
     return { file, revision: BigInt(made.revision as string), epoch: made.epoch as string };
   }
 
-  /** Goes back to a backup. Each client then has a new token and its rights, whatever was so at that time. */
-  async restore({ file }: Backup): Promise<void> {
+  /**
+   * Goes back to a backup; `between` is while no server runs. Each client then has a new token and its rights, whatever
+   * was so at that time.
+   */
+  async restore({ file }: Backup, between: () => Promise<void>): Promise<void> {
     await this.#stopAll();
+    await between();
     const left = this.#dataDir;
     this.#stores++;
     const keyFile = join(this.#folder, "keys");

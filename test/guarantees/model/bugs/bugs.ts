@@ -1,6 +1,6 @@
 import type { Emphasis } from "../program.ts";
 
-/** A mistake that a server could have: what is written where, and what it is replaced with. */
+/** A mistake that a server, or a client of ours, could have: what is written where, and what it is replaced with. */
 export interface Bug {
   readonly name: string;
   readonly edits: readonly {
@@ -28,13 +28,18 @@ const bug = (
   edits: edits.map(([file, find, replace]) => ({ file, find, replace })),
 });
 
+/** The sources of the client, from `src/`. */
+export const CLIENT = "../clients/typescript/src/";
+
+export const isOfClient = ({ edits }: Bug): boolean => edits.every(({ file }) => file.startsWith(CLIENT));
+
 const WATCH = "core/watch-secret.ts";
 const READ_STATE = `    if (woken === undefined) subscription.arm();
     const { head, state } = core.opened.current(name, woken);`;
 const WAIT = "    woken = yield { atMostMs: session.atMost(progressIn, core.now) };";
 const NEWS = `if (told === "nothing" || state.revision > told) {`;
 
-/** Each must be caught by the model or a validator. None exists in what is published: they are made as a test server loads. */
+/** Each must be caught by the model or a validator. None exists in what is published: they are made as the sources load. */
 export const BUGS: readonly Bug[] = [
   // What is on disk
   bug(
@@ -357,5 +362,47 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
 
     if (first) {`,
     "    if (first) {",
+  ]),
+
+  // Our client
+  bug("client that shows a change twice", "clients", 1, [
+    `${CLIENT}handle.ts`,
+    "for (const listener of handle.#listeners) listener.deliver(change);",
+    "for (const listener of [...handle.#listeners, ...handle.#listeners]) listener.deliver(change);",
+  ]),
+  bug(
+    "client that goes on from an older state after a reconnect",
+    "clients",
+    1,
+    [
+      `${CLIENT}replica.ts`,
+      '  #epoch = "";',
+      '  #epoch = "";\n  readonly #before = new Map<string, SecretState>();',
+    ],
+    [
+      `${CLIENT}replica.ts`,
+      "      this.#states.set(name, current);",
+      "      if (previous !== undefined) this.#before.set(name, previous);\n      this.#states.set(name, current);",
+    ],
+    [
+      `${CLIENT}replica.ts`,
+      "  streamOpened(): void {",
+      "  streamOpened(): void {\n    for (const [name, state] of this.#before) this.#states.set(name, state);",
+    ],
+  ),
+  bug("client that resumes where it began", "clients", 1, [
+    `${CLIENT}replica.ts`,
+    "    this.#resumeToken = resumeToken;\n    return",
+    "    this.#resumeToken ||= resumeToken;\n    return",
+  ]),
+  bug("client that takes a failure for a sign of life", "clients", 1, [
+    `${CLIENT}watch-loop.ts`,
+    "      return asSlotsError(error);",
+    "      this.#reconnect.heard();\n      return asSlotsError(error);",
+  ]),
+  bug("client that is gone when its stream is", "clients", 1, [
+    `${CLIENT}watch-loop.ts`,
+    "      await sleep(this.#reconnect.delayAfter(error), signal);",
+    "      return;",
   ]),
 ];

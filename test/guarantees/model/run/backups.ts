@@ -1,5 +1,6 @@
 import type { Backup } from "../world.ts";
 import type { Caller } from "./caller.ts";
+import type { Clients } from "./clients.ts";
 import type { Context } from "./context.ts";
 import type { Watchers } from "./watchers.ts";
 import type { Writer } from "./writer.ts";
@@ -10,13 +11,15 @@ export class Backups {
   readonly #caller: Caller;
   readonly #writer: Writer;
   readonly #watchers: Watchers;
+  readonly #clients: Clients;
   #last: Backup | undefined;
 
-  constructor(context: Context, caller: Caller, writer: Writer, watchers: Watchers) {
+  constructor(context: Context, caller: Caller, writer: Writer, watchers: Watchers, clients: Clients) {
     this.#context = context;
     this.#caller = caller;
     this.#writer = writer;
     this.#watchers = watchers;
+    this.#clients = clients;
   }
 
   async make(server: number): Promise<void> {
@@ -34,11 +37,12 @@ export class Backups {
     if (backup === undefined) return;
     this.#last = undefined;
     this.#watchers.flowAll();
-    await world.restore(backup);
-    await Promise.all(this.#watchers.streams.map(({ ended }) => ended));
-    // What came after the backup never was: neither its request ids nor its revisions mean anything now.
-    this.#writer.forget();
-    this.#caller.forget();
-    recorder.add({ type: "restore", at: recorder.tick(), revision: backup.revision });
+    await world.restore(backup, async () => {
+      await Promise.all([...this.#watchers.streams.map(({ ended }) => ended), this.#clients.cutOff()]);
+      // What came after the backup never was: neither its request ids nor its revisions mean anything now.
+      this.#writer.forget();
+      this.#caller.forget();
+      recorder.add({ type: "restore", at: recorder.tick(), revision: backup.revision });
+    });
   }
 }

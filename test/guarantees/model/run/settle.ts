@@ -2,8 +2,9 @@ import { eras } from "../eras.ts";
 import { lateness } from "../lateness.ts";
 import { machineMs } from "../machine/heartbeat.ts";
 import { streamsOf } from "../streams.ts";
-import { behind } from "../validators/caught-up.ts";
+import { behind, clientBehind } from "../validators/caught-up.ts";
 import type { Caller } from "./caller.ts";
+import type { Clients } from "./clients.ts";
 import type { Context } from "./context.ts";
 import { mayWatch } from "./rights.ts";
 import type { Watchers } from "./watchers.ts";
@@ -12,11 +13,12 @@ export interface Settling {
   readonly context: Context;
   readonly caller: Caller;
   readonly watchers: Watchers;
+  readonly clients: Clients;
   /** How long a last state is waited for that is late. */
   readonly settleMs: number;
 }
 
-/** Reads what became of it all, brings back every watcher that was cut off, and waits until all have caught up. */
+/** Reads what became of it all, brings back every watcher that was cut off, and waits until all have caught up, our clients too. */
 export async function settle(settling: Settling): Promise<void> {
   const { context, caller, watchers } = settling;
   await caller.askInDoubt();
@@ -34,7 +36,7 @@ async function caughtUp(settling: Settling, quietMs: number): Promise<void> {
   const { recorder, world } = settling.context;
   const since = machineMs();
   for (;;) {
-    const news = settling.watchers.news();
+    const news = [settling.watchers.news(), settling.clients.news()];
     await settling.watchers.bringBack();
     const flowing = settling.watchers.streams.filter(({ done, stalled }) => !done && !stalled);
     const reading = flowing.filter(({ watch }) => mayWatch(world, watch));
@@ -45,13 +47,15 @@ async function caughtUp(settling: Settling, quietMs: number): Promise<void> {
       const stream = streams.find((each) => each.watch.stream === watch.stream);
       return stream === undefined || behind(history, stream, Number.MAX_SAFE_INTEGER) !== undefined;
     });
-    if ((!late && ending === 0) || (await isPast(settling, since))) {
+    const { following } = settling.clients;
+    const clientLate = following.some((client) => clientBehind(history, client) !== undefined);
+    if ((!late && !clientLate && ending === 0) || (await isPast(settling, since))) {
       const [at, ms] = [recorder.tick(), machineMs()];
       const open = reading.map(({ watch }) => watch.stream);
-      recorder.add({ type: "settled", at, ms, quietMs, open });
-      return;
+      recorder.add({ type: "settled", at, ms, quietMs, open, handles: following });
+      return settling.clients.lookAll();
     }
-    await Promise.race([news, new Promise((resolve) => setTimeout(resolve, 50))]);
+    await Promise.race([...news, new Promise((resolve) => setTimeout(resolve, 50))]);
   }
 }
 

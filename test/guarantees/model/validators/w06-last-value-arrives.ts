@@ -1,9 +1,11 @@
-import type { Entry, Settled, Validator, Violation } from "../history.ts";
+import type { Entry, Following, Settled, Validator, Violation } from "../history.ts";
 import { tookTooLong } from "../lateness.ts";
 import { type Stream, streamsOf } from "../streams.ts";
-import { behind } from "./caught-up.ts";
+import { behind, clientBehind, lastShown } from "./caught-up.ts";
 
 const PROMISED_MS = 1_000;
+/** From the last attempt of a client of ours that failed: within 5 s it tries again, whatever it waited for before. */
+const CLIENT_BACK_MS = 6_000;
 
 /**
  * W6: when writes stop, every connected authorised watcher comes to have the last state, within 1 s of that or of being
@@ -13,6 +15,12 @@ export const w06: Validator = (history) => {
   const violations: Violation[] = [];
   for (const settled of history) {
     if (settled.type !== "settled") continue;
+    for (const client of settled.handles) {
+      const until = history.filter((entry) => !("at" in entry) || entry.at <= settled.at);
+      const text = clientBehind(until, client) ?? clientLate(until, client, settled);
+      if (text !== undefined)
+        violations.push({ promise: "W6", at: settled.at, text: `client ${client.handle}: ${text}` });
+    }
     for (const stream of streamsOf(history)) {
       if (!settled.open.includes(stream.watch.stream)) continue;
       const text = behind(history, stream, settled.at) ?? late(history, stream, settled);
@@ -36,4 +44,15 @@ function late(history: readonly Entry[], stream: Stream, settled: Settled): stri
   const to = arrival?.ms ?? from;
   if (!tookTooLong(history, { from, to, promisedMs: PROMISED_MS })) return undefined;
   return `the last state came ${Math.round(to - from)} ms after the last write, or after it was back`;
+}
+
+/** A client of ours opens its stream again by itself, so how soon is counted from its last attempt that failed. */
+function clientLate(history: readonly Entry[], client: Following, settled: Settled): string | undefined {
+  const shown = client.names.flatMap((name) => lastShown(history, client.handle, name)?.ms ?? []);
+  const to = Math.max(...shown, 0);
+  const from = Math.max(settled.quietMs, client.ms);
+  const backFrom = client.downMs ?? Number.NEGATIVE_INFINITY;
+  if (!tookTooLong(history, { from, to, promisedMs: PROMISED_MS })) return undefined;
+  if (!tookTooLong(history, { from: backFrom, to, promisedMs: CLIENT_BACK_MS })) return undefined;
+  return `the last state came ${Math.round(to - from)} ms after the last write`;
 }
