@@ -1,3 +1,4 @@
+import { asRemembered } from "./forgotten.ts";
 import type { Entry, Restore, Restored } from "./history.ts";
 import { indexAt, timelines } from "./timeline.ts";
 
@@ -12,7 +13,7 @@ export function eras(history: readonly Entry[]): readonly (readonly Entry[])[] {
   for (const entry of history) {
     if (entry.type === "restore") {
       result.push(era);
-      era = [restored(era, entry)];
+      era = [restored(era, entry), ...era.filter(({ type }) => type === "forgotten")];
       began = entry.at;
     } else if (entry.type === "watch" && entry.resume !== undefined && entry.resume.from < began) {
       const { kind, from } = entry.resume;
@@ -25,7 +26,7 @@ export function eras(history: readonly Entry[]): readonly (readonly Entry[])[] {
   // How late the machine was is noted at the end of a history, for all of it.
   const late = era.filter((entry) => entry.type === "late");
   for (const earlier of result.slice(0, -1)) earlier.push(...late);
-  return result;
+  return result.map(asRemembered);
 }
 
 function restored(era: readonly Entry[], { at, revision }: Restore): Restored {

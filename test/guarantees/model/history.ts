@@ -24,6 +24,8 @@ export type Entry =
   | Restore
   | Restored
   | Late
+  /** The changes up to `floor`, and the deletions among them, are forgotten from here on. */
+  | { readonly type: "forgotten"; readonly at: number; readonly floor: bigint }
   | { readonly type: "upkeep"; readonly at: number; readonly what: string }
   /** Nobody wrote while everything was rewrapped: this many records are wrapped by another key than the primary. */
   | { readonly type: "rotated"; readonly at: number; readonly left: number }
@@ -62,7 +64,7 @@ export interface Watch {
   readonly resume?: Resume;
 }
 
-/** Where a resume token came from and what was done to it. `lost`: it is of before a restore. */
+/** Where a resume token came from and what was done to it. `lost`: it is of before a restore, or of what is forgotten. */
 export interface Resume {
   readonly kind: "right" | "old" | "future" | "diverged" | "foreign" | "garbage" | "lost";
   /** The `at` of the event that carried it. */

@@ -78,6 +78,8 @@ export type Action =
       readonly afterMs: number;
     }
   | { readonly do: "epoch" }
+  /** The changes so far become too old to be kept; nothing else happens in its round. */
+  | { readonly do: "forget" }
   | { readonly do: "rotate"; readonly server: number }
   | { readonly do: "backup"; readonly server: number }
   | { readonly do: "checkpoint"; readonly mode: "PASSIVE" | "RESTART" | "TRUNCATE" }
@@ -244,6 +246,7 @@ export type Emphasis =
   | "files"
   | "clock"
   | "restore"
+  | "forget"
   | "clients";
 
 const rare = fc.oneof(
@@ -314,6 +317,17 @@ const openFirst = fc.record({
 });
 const nextPut = anyPut.map((one) => ({ ...one, slot: null }));
 
+/** What happened is forgotten on the way; whoever watched goes on with old tokens. */
+const forgetProgram: fc.Arbitrary<Program> = fc
+  .tuple(putFirst, watchFirst, rounds(6), often(fc.oneof(anyPut, watch, watchSlots, resume, resume, whole)))
+  .map(([putting, watching, before, after]) => [
+    [putting],
+    [watching],
+    ...before,
+    [{ do: "forget" }],
+    ...after,
+  ]);
+
 /** Programs that meet one kind of mistake soon. */
 export const EMPHASISED: Readonly<Record<Emphasis, fc.Arbitrary<Program>>> = {
   calls: often(fc.oneof(anyPut, anyPut, nextPut, state, read, at, again)),
@@ -348,6 +362,7 @@ export const EMPHASISED: Readonly<Record<Emphasis, fc.Arbitrary<Program>>> = {
   files: often(fc.oneof(anyPut, anyPut, checkpoint, read, watch)),
   clock: often(fc.oneof(anyPut, clock, clock, again, read, watch)),
   restore: restoreProgram,
+  forget: forgetProgram,
   clients: fc
     .tuple(
       putFirst,
@@ -379,4 +394,5 @@ export const program: fc.Arbitrary<Program> = fc.oneof(
   { weight: 8, arbitrary: stormyProgram },
   { weight: 1, arbitrary: epochProgram },
   { weight: 1, arbitrary: restoreProgram },
+  { weight: 2, arbitrary: forgetProgram },
 );

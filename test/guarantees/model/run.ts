@@ -9,7 +9,7 @@ import { Context } from "./run/context.ts";
 import { Faults } from "./run/faults.ts";
 import { changeRights } from "./run/rights.ts";
 import { settle } from "./run/settle.ts";
-import { finishRotation, upkeep } from "./run/upkeep.ts";
+import { finishRotation, forget, noteForgotten, upkeep } from "./run/upkeep.ts";
 import { Watchers } from "./run/watchers.ts";
 import { Writer } from "./run/writer.ts";
 import type { World } from "./world.ts";
@@ -63,6 +63,7 @@ class Run {
     this.#faults = new Faults(this.#context);
     this.#backups = new Backups(this.#context, this.#caller, this.#writer, this.#watchers, this.#clients);
     this.#settleMs = settleMs;
+    noteForgotten(this.#context);
     this.#rotates = program.some((round) => round.some((action) => action.do === "rotate"));
   }
 
@@ -160,6 +161,8 @@ class Run {
         return upkeep(this.#context, action);
       case "backup":
         return this.#backups.make(action.server);
+      case "forget":
+        return forget(this.#context);
       case "restore":
         return this.#clients.lookBeside(this.#backups.restore());
     }

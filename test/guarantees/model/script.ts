@@ -158,6 +158,10 @@ export class Script {
     return this.#add({ type: "restore", at: this.#tick(), revision });
   }
 
+  forgotten(floor: bigint): this {
+    return this.#add({ type: "forgotten", at: this.#tick(), floor });
+  }
+
   rotated(left: number): this {
     return this.#add({ type: "rotated", at: this.#tick(), left });
   }

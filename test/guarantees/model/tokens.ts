@@ -12,6 +12,12 @@ export interface Token {
   readonly target: Target;
 }
 
+/** The revision up to which its stream was told everything; undefined when it was told nothing yet. */
+export function toldBy({ text, target }: Token): bigint | undefined {
+  const { told } = decodeResumeToken(text, boundTo(target));
+  return told === "nothing" ? undefined : told;
+}
+
 /** A token of that kind made from `token`, or taken from `others`; undefined when there is none to be had. */
 export function tokenText(
   kind: Resume["kind"],

@@ -33,6 +33,17 @@ export function wrappedByOthers(dataDir: string): number {
   }
 }
 
+/** Where a store stands: its revision, and up to which one its changes are forgotten. */
+export function standOf(dataDir: string): { readonly revision: bigint; readonly floor: bigint } {
+  const db = new Database(join(dataDir, "store.db"), { fileMustExist: true, readonly: true });
+  try {
+    const row = db.prepare("SELECT revision, floor FROM store").safeIntegers().get();
+    return row as { revision: bigint; floor: bigint };
+  } finally {
+    db.close();
+  }
+}
+
 /** Runs a command of `slots` and gives what it printed. */
 export async function slots(
   args: readonly string[],

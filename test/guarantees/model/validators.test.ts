@@ -424,6 +424,18 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
     () => exists().applied(1n, ZERO).answers(1n, { ms: 900, ageMs: 400, unheardSince: 450 }),
   ],
   [
+    "W2",
+    "a deletion that is not known, though nothing is forgotten",
+    () => exists().delete(2n).forgotten(2n).watch(1).absent(1, 0n),
+    () => exists().delete(2n).watch(1).absent(1, 0n),
+  ],
+  [
+    "W8",
+    "a token of what is forgotten",
+    () => forgotten().event(2, "history_reset", 2n).absent(2, 2n),
+    () => forgotten().event(2, "progress", 2n),
+  ],
+  [
     "W6",
     "a client that lacks the last state",
     () => exists().applied(1n, ZERO).settledClient(10, 20),
@@ -457,6 +469,11 @@ function setBack(): Script {
     .current(1, 5n, "five", 2n)
     .end(1, "UNAVAILABLE")
     .restore(1n);
+}
+
+/** A watcher of a secret that is deleted goes on with a token of before, and nobody knows of it any more. */
+function forgotten(): Script {
+  return watched().end(1, "UNAVAILABLE").delete(2n).forgotten(2n).resume(2, 0, "lost");
 }
 
 /** Beside an enable, which finds the work of the put done; `value` is what is read then. */

@@ -10,7 +10,7 @@ import { waitFor } from "../../support/wait-for.ts";
 import { Wire, WireError } from "../../support/wire.ts";
 import { Machine } from "./machine/machine.ts";
 import { TcpProxy } from "./proxy.ts";
-import { type CheckpointMode, checkpoint, slots, wrappedByOthers } from "./upkeep.ts";
+import { type CheckpointMode, checkpoint, slots, standOf, wrappedByOthers } from "./upkeep.ts";
 
 /** Client 0 administers and writes; the others read and watch, and can lose that. */
 export const CLIENTS = 3;
@@ -21,6 +21,11 @@ export interface WorldOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
+
+/** More than the clock is set apart by programs, so that nothing is forgotten but by `forget`. */
+const RETENTION_HOURS = 4;
+/** Less than the 24 hours for which request ids are kept. */
+const FORGET_MS = 8 * 3_600_000;
 
 const CHANNEL = {
   // Servers come back within a second; waiting longer than that for them would only cost time.
@@ -54,6 +59,7 @@ export class World {
   #hurt = false;
   readonly #old: Wire[] = [];
   readonly #ungranted = new Set<number>();
+  #floor = 0n;
 
   private constructor({ servers = [[], []], args = [], env = {} }: WorldOptions) {
     this.#folder = mkdtempSync(join(tmpdir(), "slots-world-"));
@@ -61,6 +67,7 @@ export class World {
     const keyFile = join(this.#folder, "keys");
     writeFileSync(keyFile, this.#keys.map(formatMasterKey).join("\n"), { mode: 0o600 });
     const common = ["--log-level", "warn", "--failed-logins-burst", "1000000", "--master-key-file", keyFile];
+    common.push("--change-retention-hours", String(RETENTION_HOURS));
     this.#flags = servers.map((own) => [...common, ...args, ...own]);
     const { NODE_OPTIONS, ...machine } = this.machine.env;
     this.#env = {
@@ -246,6 +253,24 @@ export class World {
     await this.#stopAll();
     for (let seat = 0; seat < this.servers; seat++)
       await this.#restart(seat, seat === 0 ? ["--new-epoch"] : []);
+  }
+
+  /** Changes up to this revision are forgotten. */
+  get floor(): bigint {
+    return this.#floor;
+  }
+
+  /** Sets the servers' clocks ahead until they have forgotten the changes so far, and back. Call while nobody writes. */
+  async forget(): Promise<void> {
+    const before = this.machine.clock;
+    const { revision } = standOf(this.#dataDir);
+    this.machine.setClock(FORGET_MS);
+    // The newest change is always kept.
+    await waitFor("the changes are forgotten", () => standOf(this.#dataDir).floor >= revision - 1n);
+    this.machine.setClock(before);
+    // Each server may have begun: what it is asked to write now comes after that.
+    for (let seat = 0; seat < this.servers; seat++) await this.#applyGrants(seat);
+    this.#floor = standOf(this.#dataDir).floor;
   }
 
   checkpoint(mode: CheckpointMode): void {

@@ -270,6 +270,11 @@ export function canResume(core: Core, head: Head, point: ResumePoint): boolean {
     "return Buffer.from(commitId).equals(point.commitId);",
     "return true;",
   ]),
+  bug("token older than the kept log accepted for what is remembered", "forget", 1, [
+    "core/resume.ts",
+    "core.opened.keptCommitIdAt(point.told)",
+    "core.opened.commitIdAt(point.told)",
+  ]),
   bug("token of another name or call accepted", "resumes", 1, [
     "core/resume-token.ts",
     "if (rpc !== expected.rpc || !digest(expected.subject, 8).equals(body.subarray(43, 51))) {",

@@ -20,6 +20,7 @@ beatSteadily((_, late) => late && note(late));
 export class Machine {
   readonly #directory: string;
   readonly #clock: number;
+  #offset = 0;
   #probing = true;
 
   constructor(directory: string) {
@@ -37,7 +38,12 @@ export class Machine {
 
   /** How far the servers' clocks are from the real time, milliseconds. */
   setClock(offset: number): void {
+    this.#offset = offset;
     writeSync(this.#clock, new Float64Array([offset]), 0, 8, 0);
+  }
+
+  get clock(): number {
+    return this.#offset;
   }
 
   /** All late beats since `from`, those of the servers too, once each of them has beaten after this was called. */

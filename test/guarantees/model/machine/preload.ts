@@ -26,7 +26,7 @@ globalThis.Date = new Proxy(RealDate, {
  * server does after hours, at once.
  */
 const MINUTE_MS = 60_000;
-const LOOK_MS = 20;
+const LOOK_MS = 50;
 const realInterval = globalThis.setInterval;
 const interval = (run: () => void, ms = 0): NodeJS.Timeout => {
   if (ms < MINUTE_MS) return realInterval(run, ms);

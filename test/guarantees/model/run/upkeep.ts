@@ -21,6 +21,17 @@ export async function upkeep(
   }
 }
 
+/** Everything that happened so far is forgotten, but for the last of it; call with nothing under way. */
+export async function forget(context: Context): Promise<void> {
+  await context.world.forget();
+  noteForgotten(context);
+}
+
+/** What a world has forgotten is so for whatever runs in it next. */
+export function noteForgotten({ world: { floor }, recorder }: Context): void {
+  if (floor > 0n) recorder.add({ type: "forgotten", at: recorder.tick(), floor });
+}
+
 /** Call when nobody writes any more. */
 export async function finishRotation({ world, recorder }: Context): Promise<void> {
   const left = await world.finishRotation(0);

@@ -4,7 +4,7 @@ import type { Message } from "../events.ts";
 import type { Resume, Watch } from "../history.ts";
 import { machineMs } from "../machine/heartbeat.ts";
 import type { Action } from "../program.ts";
-import { type Target, type Token, tokenText } from "../tokens.ts";
+import { type Target, type Token, tokenText, toldBy } from "../tokens.ts";
 import type { Context } from "./context.ts";
 import { OpenStream } from "./open-stream.ts";
 import { mayWatch } from "./rights.ts";
@@ -15,6 +15,7 @@ interface Watcher {
 }
 
 const WATCHERS = 3;
+const MAX = 2n ** 63n;
 const WIRE_VIEW = { all: WatchView.ALL_ENABLED, current: WatchView.CURRENT } as const;
 
 /** Those who watch: each has one stream at a time, and keeps the tokens of all that it had. */
@@ -116,7 +117,7 @@ export class Watchers {
     const others = this.#watchers.flatMap(({ tokens }) => tokens);
     const text = tokenText(kind, token, others);
     if (text === undefined) return;
-    await this.watch(index, server, { ...target, names }, { text, resume: { kind, from: token.at } });
+    await this.watch(index, server, { ...target, names }, { text, resume: this.#resumeOf(kind, token) });
   }
 
   /** Every watcher whose stream broke off watches again. */
@@ -136,7 +137,12 @@ export class Watchers {
       index,
       watch.stream,
       { rpc, names, view, allowMissing },
-      token && { text: token.text, resume: { kind: "right", from: token.at } },
+      token && { text: token.text, resume: this.#resumeOf("right", token) },
     );
+  }
+
+  #resumeOf(kind: Resume["kind"], token: Token): Resume {
+    const lost = (kind === "right" || kind === "old") && (toldBy(token) ?? MAX) <= this.#context.world.floor;
+    return { kind: lost ? "lost" : kind, from: token.at };
   }
 }
