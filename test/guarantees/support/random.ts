@@ -55,3 +55,8 @@ export function countOf(variable: string, standard: number): number {
   if (!Number.isSafeInteger(count) || count < 1) throw new Error(`${variable}: '${given}' is not a count`);
   return count;
 }
+
+/** The same, where "every" asks for each that there is. */
+export function countOrEvery(variable: string, standard: number): number | "every" {
+  return process.env[variable] === "every" ? "every" : countOf(variable, standard);
+}
