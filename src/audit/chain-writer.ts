@@ -72,7 +72,7 @@ export class ChainWriter {
   end(): void {
     const line: OwnLine = { kind: "end" };
     this.#write([bodyOf(line, this.#now())]);
-    this.#segment.finish();
+    this.#must(() => this.#segment.finish());
   }
 
   #write(bodies: readonly string[]): void {

@@ -226,6 +226,16 @@ test("D5: a failed flush is fatal, and nothing is written after it", async () =>
   await log.close();
 });
 
+test("D5: a flush that fails at the end is fatal, too", async () => {
+  const fs = new FailingFiles();
+  const onFatal = vi.fn();
+  const log = await folder.open({ fs, onFatal });
+  await log.append(call());
+  fs.syncError = "EIO";
+  await expect(log.close()).rejects.toMatchObject({ reason: "AUDIT_UNAVAILABLE" });
+  expect(onFatal).toHaveBeenCalledOnce();
+});
+
 test("a log that can't be begun says where", async () => {
   const fs = new FailingFiles();
   fs.writeError = "EIO";

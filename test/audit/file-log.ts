@@ -70,7 +70,6 @@ export class LogFolder {
 export class FailingFiles implements AuditFileSystem {
   readonly closeSync = nodeFs.closeSync;
   readonly fsyncSync = nodeFs.fsyncSync;
-  readonly fdatasyncSync = nodeFs.fdatasyncSync;
   readonly renameSync = nodeFs.renameSync;
   readonly unlinkSync = nodeFs.unlinkSync;
   /** The error that writes end with. */
@@ -102,6 +101,10 @@ export class FailingFiles implements AuditFileSystem {
     nodeFs.ftruncateSync(fd, length);
   };
 
+  readonly fdatasyncSync = ((fd: number) => {
+    if (this.syncError !== undefined) throw failure(this.syncError);
+    nodeFs.fdatasyncSync(fd);
+  }) as typeof nodeFs.fdatasyncSync;
   readonly fdatasync = ((fd: number, done: nodeFs.NoParamCallback) => {
     if (this.syncError === undefined) nodeFs.fdatasync(fd, done);
     else setImmediate(() => done(failure(this.syncError!)));

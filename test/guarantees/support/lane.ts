@@ -19,6 +19,8 @@ const PATIENCE_MS = 60_000;
 const LOAD_MS = 5_000;
 /** Calls that may fail before a writer gives up. */
 const FAILURES = 3;
+/** It has 5 s; the rest is for a machine that is busy. */
+const STOP_MS = 60_000;
 /** Starting is most of the work here, and most of that is compiling the same files again. */
 const ENVIRONMENT = { NODE_COMPILE_CACHE: join(tmpdir(), "slots-compile-cache") };
 
@@ -33,6 +35,8 @@ interface Member {
 export interface LaneExit {
   /** Whether it had been ready. */
   readonly started: boolean;
+  /** Whether it had been asked to stop. */
+  readonly asked?: boolean;
   readonly code: number | null;
   readonly signal: string | null;
 }
@@ -58,6 +62,10 @@ export interface Fault {
   readonly mustEnd?: () => boolean;
   /** Done beside the writers. */
   readonly beside?: (wire: Wire) => Promise<unknown>;
+  /** What is still there at the end is asked to stop in order, and must, instead of being killed. */
+  readonly inOrder?: boolean;
+  /** Told when the server is ready and the load begins, and when it is asked to stop. */
+  readonly onPhase?: (phase: "load" | "stop") => void;
 }
 
 /** One store, its servers, and the writers and watchers that see them killed and started again. */
@@ -163,7 +171,8 @@ export class Lane {
    * Loads a server that goes wrong until that many writes were answered, each writer failed, or the server ended by
    * itself; undefined when it had to be killed. Needs all to be down.
    */
-  async underFault({ under, env, writes, mustEnd, beside }: Fault): Promise<LaneExit | undefined> {
+  async underFault(fault: Fault): Promise<LaneExit | undefined> {
+    const { under, env, writes, mustEnd, beside, inOrder, onPhase } = fault;
     const started = await this.#start(under, env).catch((error: Error) => error);
     if (started instanceof Error) {
       const [, code, signal] = /ended with (?:(\d+)|(\w+)) before/.exec(started.message) ?? [];
@@ -171,6 +180,7 @@ export class Lane {
       return { started: false, code: code === undefined ? null : Number(code), signal: signal ?? null };
     }
     this.#members[0] = started;
+    onPhase?.("load");
     this.#follow([started]);
     const stop = new AbortController();
     const enough = this.answered + writes;
@@ -192,9 +202,15 @@ export class Lane {
     const ended = () => child.exitCode !== null || child.signalCode !== null;
     if (mustEnd?.()) await waitFor("the server to end", ended).catch(() => {});
     const byItself = ended();
+    const asked = !byItself && inOrder === true;
+    if (asked) {
+      onPhase?.("stop");
+      child.kill("SIGTERM");
+      await waitFor("the server to stop", ended, STOP_MS);
+    }
     await this.#kill(0);
     const exit = await exited;
-    return byItself || exit.code !== null ? { started: true, ...exit } : undefined;
+    return byItself || exit.code !== null ? { started: true, asked, ...exit } : undefined;
   }
 
   /**

@@ -113,10 +113,52 @@ const RECORDED = [
   "sendfile",
 ];
 
-/** The calls that were made to fail, as strace wrote them down. */
-export function injected(log: string): readonly string[] {
+/** Runs a command under strace, which writes down calls of these names with their times. */
+export function timing(calls: readonly string[], log: string): readonly string[] {
+  return [...AS_GRANDCHILD, FAST, "-ttt", "-o", log, "-e", `trace=${calls.join(",")}`];
+}
+
+/** A call as strace wrote it down, whole. */
+export interface TracedCall {
+  readonly thread: string;
+  /** When it began, Unix milliseconds; 0 where times were not written. */
+  readonly time: number;
+  readonly call: string;
+  /** Absolute ones, of files and folders that it named or had open. */
+  readonly paths: readonly string[];
+  readonly text: string;
+}
+
+const CALL = /^(\d+) +(?:(\d+\.\d+) )?(?:(\w+)\(|<\.\.\. \w+ resumed>)(.*)$/;
+const UNFINISHED = / *<unfinished \.\.\.>$/;
+
+/** All calls in the order in which they began; what strace wrote in two parts is put together. */
+export function traced(log: string): readonly TracedCall[] {
   if (!existsSync(log)) return [];
-  return readFileSync(log, "utf8")
-    .split("\n")
-    .filter((line) => line.includes("(INJECTED)"));
+  const calls: { thread: string; time: number; call: string; text: string }[] = [];
+  const open = new Map<string, (typeof calls)[number]>();
+  for (const line of readFileSync(log, "utf8").split("\n")) {
+    const [, thread = "", time = "0", call, rest = ""] = CALL.exec(line) ?? [];
+    if (thread === "") continue;
+    const part = rest.replace(UNFINISHED, "");
+    const begun = open.get(thread);
+    if (call !== undefined) {
+      const begins = { thread, time: Number(time) * 1000, call, text: `${call}(${part}` };
+      calls.push(begins);
+      if (part !== rest) open.set(thread, begins);
+    } else if (begun !== undefined) {
+      begun.text += part;
+      open.delete(thread);
+    }
+  }
+  return calls.map((each) => ({ ...each, paths: pathsIn(each.text) }));
+}
+
+function pathsIn(text: string): readonly string[] {
+  return [...new Set([...text.matchAll(/[<"](\/[^>"]*)[>"]/g)].map(([, path = ""]) => path))];
+}
+
+/** The calls that were made to fail. */
+export function injected(log: string): readonly TracedCall[] {
+  return traced(log).filter(({ text }) => text.includes("(INJECTED)"));
 }
