@@ -8,7 +8,7 @@ import { hashToken, parseToken, type Token } from "./crypto/tokens.ts";
 import { ROOT_PRINCIPAL } from "./domain/access.ts";
 import { STORE_KEY_PURPOSES, type StoreKeyPurpose } from "./domain/sealed-record.ts";
 import { StartError } from "./settings.ts";
-import { publish } from "./storage/sqlite/files.ts";
+import { isFailedDisk, publish } from "./storage/sqlite/files.ts";
 import type { Storage } from "./storage/storage.ts";
 
 /** Lets the store know the keys that are loaded, and makes the store's own keys where there are none yet. */
@@ -87,7 +87,8 @@ async function writeOwnersFile(file: string, text: string): Promise<void> {
     await writeFile(draft, text, { flag: "wx", mode: 0o600, flush: true });
     publish(draft, file);
   } catch (error) {
-    if (!existsSync(file)) throw error;
+    // Somebody else was faster; but a name that could not be flushed is nobody's.
+    if (!existsSync(file) || isFailedDisk(error)) throw error;
   } finally {
     await rm(draft, { force: true });
   }

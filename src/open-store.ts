@@ -15,7 +15,7 @@ import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
-import { flushDirectoryOf } from "./storage/sqlite/files.ts";
+import { flushDirectoryOf, isFailedDisk } from "./storage/sqlite/files.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
 import { removeRemains, restoreRemains } from "./storage/sqlite/remains.ts";
@@ -156,7 +156,7 @@ function flushNames(dataDir: string, made: string | undefined): void {
     }
   } catch (error) {
     // Made by somebody else, in a folder that this user may not read: then it is theirs to keep.
-    if (made !== undefined) throw error;
+    if (made !== undefined || isFailedDisk(error)) throw error;
   }
 }
 
@@ -185,8 +185,8 @@ function providers(settings: Settings, dataDir: string, log: Logger): readonly M
       createMasterKeyFile(standard);
       log.debug({ file: standard }, "made a master key");
     } catch (error) {
-      // Whichever process was first, its key is the one.
-      if (!existsSync(standard)) throw error;
+      // Whichever process was first, its key is the one; but a name that could not be flushed is nobody's.
+      if (!existsSync(standard) || isFailedDisk(error)) throw error;
     }
   }
   return [fileProvider(standard)];

@@ -17,7 +17,7 @@ export interface ChainWriterOptions {
   readonly reserve: Reserve;
   readonly fs: AuditFileSystem;
   readonly clock: () => number;
-  /** A segment that is over could not be made durable (D5). */
+  /** A segment that is over, or the name of the next one, could not be made durable (D5). */
   readonly fatal: (cause: unknown) => void;
 }
 
@@ -149,7 +149,7 @@ export class ChainWriter {
     const next = this.#chain.extend(this.#head, [bodyOf(line, this.#now())]);
     try {
       segment.append(Buffer.from(next.text, "utf8"));
-      flushFolder(this.#options.directory);
+      this.#must(() => flushFolder(this.#options.directory, this.#options.fs));
     } catch (cause) {
       segment.discard();
       throw cause;

@@ -1,13 +1,16 @@
-import { closeSync, fsyncSync, openSync } from "node:fs";
+import * as nodeFs from "node:fs";
 import { dirname, resolve } from "node:path";
+import { isFailedDisk } from "./segment-file.ts";
+
+type Flushing = Pick<typeof nodeFs, "openSync" | "fsyncSync" | "closeSync">;
 
 /** Makes the names in a folder as durable as the files. */
-export function flushFolder(folder: string): void {
-  const fd = openSync(folder, "r");
+export function flushFolder(folder: string, fs: Flushing = nodeFs): void {
+  const fd = fs.openSync(folder, "r");
   try {
-    fsyncSync(fd);
+    fs.fsyncSync(fd);
   } finally {
-    closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
@@ -22,7 +25,7 @@ export function flushNameOf(folder: string, made: string | undefined): void {
       flushFolder(above);
     } catch (cause) {
       // A folder that was there before may lie in one that this user may not read; then it is somebody else's to keep.
-      if (made !== undefined) throw cause;
+      if (made !== undefined || isFailedDisk(cause)) throw cause;
     }
     if (above === last) return;
   }

@@ -20,6 +20,11 @@ export function isDiskFull(cause: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
+/** No room, or the disk itself failed: what was to be flushed may be lost (D5). */
+export function isFailedDisk(cause: unknown): boolean {
+  return isDiskFull(cause) || (cause as NodeJS.ErrnoException | undefined)?.code === "EIO";
+}
+
 /**
  * A segment that is being written. It may have room of its own behind its content: a piece of the reserve,
  * all zeros, written over in place. A reader takes the first zero byte for the end.

@@ -236,6 +236,17 @@ test("D5: a flush that fails at the end is fatal, too", async () => {
   expect(onFatal).toHaveBeenCalledOnce();
 });
 
+test("D5: a flush of the folder that fails when the next file begins is fatal", async () => {
+  const fs = new FailingFiles();
+  const onFatal = vi.fn();
+  const log = await folder.open({ fs, onFatal, segmentBytes: 1 });
+  await log.append(call());
+  fs.folderSyncError = "EIO";
+  await log.append(call()).catch(() => undefined);
+  expect(onFatal).toHaveBeenCalledOnce();
+  await log.close().catch(() => undefined);
+});
+
 test("a log that can't be begun says where", async () => {
   const fs = new FailingFiles();
   fs.writeError = "EIO";

@@ -69,7 +69,6 @@ export class LogFolder {
 /** The real file system, whose writes fail at will. */
 export class FailingFiles implements AuditFileSystem {
   readonly closeSync = nodeFs.closeSync;
-  readonly fsyncSync = nodeFs.fsyncSync;
   readonly renameSync = nodeFs.renameSync;
   readonly unlinkSync = nodeFs.unlinkSync;
   /** The error that writes end with. */
@@ -78,6 +77,8 @@ export class FailingFiles implements AuditFileSystem {
   partial = 0;
   truncateError: string | undefined;
   syncError: string | undefined;
+  /** The error that flushes of the folder end with. */
+  folderSyncError: string | undefined;
   /** Calls of writeSync. */
   writes = 0;
   /** No room: a file that is there can be written over, but none grows and none is made. */
@@ -101,10 +102,16 @@ export class FailingFiles implements AuditFileSystem {
     nodeFs.ftruncateSync(fd, length);
   };
 
+  readonly fsyncSync: typeof nodeFs.fsyncSync = (fd) => {
+    if (this.folderSyncError !== undefined) throw failure(this.folderSyncError);
+    nodeFs.fsyncSync(fd);
+  };
+
   readonly fdatasyncSync = ((fd: number) => {
     if (this.syncError !== undefined) throw failure(this.syncError);
     nodeFs.fdatasyncSync(fd);
   }) as typeof nodeFs.fdatasyncSync;
+
   readonly fdatasync = ((fd: number, done: nodeFs.NoParamCallback) => {
     if (this.syncError === undefined) nodeFs.fdatasync(fd, done);
     else setImmediate(() => done(failure(this.syncError!)));

@@ -58,6 +58,12 @@ export function publish(draft: string, file: string): void {
   flushDirectoryOf(file);
 }
 
+/** Whether a disk failed or was full, so that what was to be flushed may be lost: never to be taken for anything else (D5). */
+export function isFailedDisk(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return ["EIO", "ENOSPC", "EDQUOT"].includes(String(code));
+}
+
 /** Makes a file's name as durable as its content (D1). */
 export function flushDirectoryOf(file: string): void {
   flushFile(dirname(file));

@@ -1,6 +1,6 @@
 import { dirname, join, relative } from "node:path";
 import type { Lane, LaneExit } from "./lane.ts";
-import { type Injection, injected, injecting, timing, traced } from "./strace.ts";
+import { type Injection, injected, injecting, type TracedCall, timing, traced } from "./strace.ts";
 
 /** Errors that each call may be answered with, where it has to do with files of the store or of the audit log. */
 const ERRORS: Readonly<Record<string, readonly string[]>> = {
@@ -56,13 +56,15 @@ export async function planFaults(
     return next;
   };
   const found = new Map<string, PlannedFault>();
-  for (const { thread, time, call, paths } of traced(log)) {
+  const unheeded = unheededBySqlite();
+  for (const each of traced(log)) {
+    const { thread, time, call, paths } = each;
     const inAll = count(thread, call);
     const files = paths.filter((path) => concerns(lane, path)).map((path) => relative(lane.dataDir, path));
     // Of a rename strace can only be asked by the name that goes.
     const file = (call === "rename" ? files.slice(0, 1) : files).find((each) => !ONCE.test(each));
     const inFile = file === undefined ? inAll : count(thread, call, file);
-    if (files.length === 0) continue;
+    if (unheeded(each) || files.length === 0) continue;
     const { phase } = since.findLast((each) => each.time <= time)!;
     for (const error of ERRORS[call]!) {
       const key = `${call} ${file} ${inFile} ${error}`;
@@ -70,6 +72,26 @@ export async function planFaults(
     }
   }
   return [...found.values()];
+}
+
+/**
+ * Of a new journal or WAL SQLite flushes the folder as well and does not look at what comes of it. The server has the
+ * name of a WAL flushed by itself; the others are of drafts. Told by the file that was flushed before and is still open.
+ */
+function unheededBySqlite(): (traced: TracedCall) => boolean {
+  const last = new Map<string, { fd: string; path: string }>();
+  return ({ thread, call, text }) => {
+    const [, fd = "", path = ""] = /^fsync\((\d+)<([^>]*)>/.exec(text) ?? [];
+    if (call !== "fsync") return false;
+    const before = last.get(thread);
+    last.set(thread, { fd, path });
+    return (
+      before !== undefined &&
+      /-(?:journal|wal)$/.test(before.path) &&
+      dirname(before.path) === path &&
+      before.fd !== fd
+    );
+  };
 }
 
 /** How a life with a fault went. */
