@@ -3,7 +3,7 @@ import { CHAIN_START, Chain, type ChainHead } from "./chain.ts";
 import { flushFolder } from "./flush-folder.ts";
 import { bodyOf, type OwnLine } from "./record-line.ts";
 import type { Reserve } from "./reserve.ts";
-import { type AuditFileSystem, isDiskFull, SegmentFile } from "./segment-file.ts";
+import { type AuditFileSystem, isDiskFull, isFailedDisk, SegmentFile } from "./segment-file.ts";
 import { segmentFile } from "./segment-name.ts";
 
 /** One write is at most about so long, so that a piece of the reserve has room for it. */
@@ -126,6 +126,17 @@ export class ChainWriter {
     }
   }
 
+  /** Where the process has no descriptor left, it is no flush that failed: the old file goes on. */
+  #flushName(): void {
+    const { directory, fs, fatal } = this.#options;
+    try {
+      flushFolder(directory, fs);
+    } catch (cause) {
+      if (isFailedDisk(cause)) fatal(cause);
+      throw cause;
+    }
+  }
+
   #begin(): SegmentFile {
     const path = this.#nextPath();
     try {
@@ -149,7 +160,7 @@ export class ChainWriter {
     const next = this.#chain.extend(this.#head, [bodyOf(line, this.#now())]);
     try {
       segment.append(Buffer.from(next.text, "utf8"));
-      this.#must(() => flushFolder(this.#options.directory, this.#options.fs));
+      this.#flushName();
     } catch (cause) {
       segment.discard();
       throw cause;
