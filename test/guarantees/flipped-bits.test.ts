@@ -9,7 +9,7 @@ import { type Region, SmallStore, type StoreFile } from "./support/small-store.t
 import { limitMs } from "./support/time-limit.ts";
 
 const FLIPS = countOrEvery("SLOTS_TEST_FLIPS", 2000);
-/** How many of these to leave out, to go on from where a run of every byte was stopped. */
+/** How many of these to leave out: the variable names the first, where a run goes on that was stopped. */
 const FROM = countOf("SLOTS_TEST_FLIPS_FROM", 1) - 1;
 /** Of those that open, SQLite's own program looks at one in so many. */
 const CHECKED_ONE_IN = 25;
@@ -67,7 +67,7 @@ test(
         failWith(
           "flip",
           replayOf("flipped-bits", seed),
-          `number ${FROM + index}: bit ${bit} of byte ${at} of ${file}${withoutWal ? " without its WAL" : ""}, ${region}: ${problem}`,
+          `number ${FROM + index + 1}: bit ${bit} of byte ${at} of ${file}${withoutWal ? " without its WAL" : ""}, ${region}: ${problem}`,
         );
       const bytes = Buffer.from(store.bytes[file]);
       bytes[at]! ^= 1 << bit;

@@ -10,6 +10,7 @@ import { METHODS } from "./fuzz/targets.ts";
 import { BAD_PEERS } from "./support/bad-peers.ts";
 import { GoodClient } from "./support/good-client.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
+import { limitMs } from "./support/time-limit.ts";
 
 const INPUTS = countOf("SLOTS_TEST_FUZZ", 50_000);
 const CANCELS = countOf("SLOTS_TEST_CANCELS", 20_000);
@@ -40,7 +41,7 @@ test(
         `no server grew by more than ${grownBytes >> 20} MiB`,
     );
   },
-  Math.max(1_200_000, INPUTS * 60),
+  limitMs(INPUTS, 60),
 );
 
 test(
@@ -53,7 +54,7 @@ test(
     });
     console.log(stdout);
   },
-  Math.max(900_000, PARSER_SECONDS * 20_000),
+  limitMs(PARSER_SECONDS, 20_000),
 );
 
 let server: ServerProcess;
@@ -107,5 +108,5 @@ test(
     expect(cancelled).toBeGreaterThan(PLACES);
     await mustBeWell();
   },
-  Math.max(900_000, CANCELS * 5),
+  limitMs(CANCELS, 5),
 );

@@ -7,6 +7,7 @@ import { Lane } from "./support/lane.ts";
 import { needs } from "./support/needs.ts";
 import { countOf, Random, seedOf } from "./support/random.ts";
 import { countedCalls, counting, injecting, sawKill } from "./support/strace.ts";
+import { limitMs } from "./support/time-limit.ts";
 
 const KILLS = countOf("SLOTS_TEST_KILLS", 300);
 const MOST_WRITES = 60;
@@ -63,7 +64,7 @@ test(
     expect(sum(({ answered }) => answered)).toBeGreaterThan(KILLS);
     expect(resumes).toBeGreaterThan(KILLS);
   },
-  Math.max(900_000, KILLS * 20_000),
+  limitMs(KILLS, 20_000),
 );
 
 test(
@@ -137,5 +138,5 @@ test(
     );
     expect(reached).toBeGreaterThan(CALL_KILLS / 2);
   },
-  Math.max(900_000, CALL_KILLS * 20_000),
+  limitMs(CALL_KILLS, 20_000),
 );

@@ -21,6 +21,7 @@ import { Lane, type LaneOptions } from "../support/lane.ts";
 import { shown } from "../support/ledger.ts";
 import { countOf, Random, seedOf } from "../support/random.ts";
 import { runSlots, slotsJson } from "../support/slots-command.ts";
+import { limitMs } from "../support/time-limit.ts";
 import { readContents } from "../support/writer.ts";
 import { type During, MOMENTS, type Moment, REACHED } from "./moments.ts";
 
@@ -29,7 +30,7 @@ const ROUNDS = countOf("SLOTS_TEST_MOMENTS", 1);
 const WRITES = 60;
 /** Slots beside those of the writers, so that a rotation takes several batches. */
 const STILL = 600;
-const LIMIT_MS = Math.max(900_000, ROUNDS * 300_000);
+const LIMIT_MS = limitMs(ROUNDS, 300_000);
 const PRELOAD = { NODE_OPTIONS: `--import=${new URL("./register.ts", import.meta.url).href}` };
 const UNRECORDED = "after the commit, before its audit record";
 const { rotateMasterKey, createBackup } = AdminService.method;
