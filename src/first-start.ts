@@ -7,6 +7,7 @@ import type { Keyring } from "./crypto/keyring.ts";
 import { hashToken, parseToken, type Token } from "./crypto/tokens.ts";
 import { ROOT_PRINCIPAL } from "./domain/access.ts";
 import { STORE_KEY_PURPOSES, type StoreKeyPurpose } from "./domain/sealed-record.ts";
+import { messageOf } from "./message-of.ts";
 import { StartError } from "./settings.ts";
 import { isFailedDisk, publish } from "./storage/sqlite/files.ts";
 import type { Storage } from "./storage/storage.ts";
@@ -88,7 +89,8 @@ async function writeOwnersFile(file: string, text: string): Promise<void> {
     publish(draft, file);
   } catch (error) {
     // Somebody else was faster; but a name that could not be flushed is nobody's.
-    if (!existsSync(file) || isFailedDisk(error)) throw error;
+    if (existsSync(file) && !isFailedDisk(error)) return;
+    throw new StartError(`${file} can't be made: ${messageOf(error)}`);
   } finally {
     await rm(draft, { force: true });
   }

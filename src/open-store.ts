@@ -186,7 +186,7 @@ function providers(settings: Settings, dataDir: string, log: Logger): readonly M
       log.debug({ file: standard }, "made a master key");
     } catch (error) {
       // Whichever process was first, its key is the one; but a name that could not be flushed is nobody's.
-      if (!existsSync(standard) || isFailedDisk(error)) throw error;
+      if (!existsSync(standard) || isFailedDisk((error as Error).cause)) throw error;
     }
   }
   return [fileProvider(standard)];

@@ -79,6 +79,8 @@ export function createMasterKeyFile(path: string): MasterKey {
       closeSync(file);
     }
     name(draft, path);
+    syncDirectory(dirname(path));
+    return key;
   } catch (cause) {
     throw new SlotsError("KEY_NOT_LOADED", `master key file ${path} can't be made: ${reason(cause)}`, {
       cause,
@@ -86,8 +88,6 @@ export function createMasterKeyFile(path: string): MasterKey {
   } finally {
     rmSync(draft, { force: true });
   }
-  syncDirectory(dirname(path));
-  return key;
 }
 
 /** Gives a finished draft its name, unless there is such a file already. */
