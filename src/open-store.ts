@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { Keyring } from "./crypto/keyring.ts";
 import { createMasterKeyFile } from "./crypto/master-key-file.ts";
 import {
@@ -15,7 +15,7 @@ import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
-import { flushDirectoryOf, isFailedDisk } from "./storage/sqlite/files.ts";
+import { makeFolder } from "./storage/sqlite/files.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
 import { removeRemains, restoreRemains } from "./storage/sqlite/remains.ts";
@@ -138,26 +138,12 @@ function refuseHalfRestored(dataDir: string): void {
 function makeDataDir(settings: Settings): string {
   const dataDir = resolve(settings["data-dir"]);
   try {
-    const made = mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     if (!statSync(dataDir).isDirectory()) throw new Error("is not a directory");
-    flushNames(dataDir, made);
   } catch (error) {
     throw new StartError(`--data-dir: can't use ${dataDir}: ${messageOf(error)}`);
   }
   return dataDir;
-}
-
-/** A store is no more durable than the name of its folder, and of each folder that was made above it (D1). */
-function flushNames(dataDir: string, made: string | undefined): void {
-  try {
-    for (let folder = dataDir; ; folder = dirname(folder)) {
-      flushDirectoryOf(folder);
-      if (made === undefined || folder === resolve(made)) return;
-    }
-  } catch (error) {
-    // Made by somebody else, in a folder that this user may not read: then it is theirs to keep.
-    if (made !== undefined || isFailedDisk(error)) throw error;
-  }
 }
 
 function providers(settings: Settings, dataDir: string, log: Logger): readonly MasterKeyProvider[] {

@@ -15,18 +15,19 @@ export function flushFolder(folder: string, fs: Flushing = nodeFs): void {
 }
 
 /**
- * Makes the name of the log's folder durable, and of each folder that was made above it: a power cut must not take
- * the whole log with them (S4). `made`: the uppermost one that was made; undefined when all were there.
+ * Makes the name of the log's folder durable, and of each folder above it: a power cut must not take the whole log with
+ * them (S4). `made`: the uppermost one that was made; undefined when all were there. Those that were there are flushed
+ * as well, for whoever made them may have been killed before.
  */
 export function flushNameOf(folder: string, made: string | undefined): void {
-  const last = dirname(resolve(made ?? folder));
-  for (let above = dirname(resolve(folder)); ; above = dirname(above)) {
+  let ours = made !== undefined;
+  for (let each = resolve(folder); each !== dirname(each); each = dirname(each)) {
     try {
-      flushFolder(above);
+      flushFolder(dirname(each));
     } catch (cause) {
       // A folder that was there before may lie in one that this user may not read; then it is somebody else's to keep.
-      if (made !== undefined || isFailedDisk(cause)) throw cause;
+      if (ours || isFailedDisk(cause)) throw cause;
     }
-    if (above === last) return;
+    if (made !== undefined && each === resolve(made)) ours = false;
   }
 }

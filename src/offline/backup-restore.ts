@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { SlotsError } from "../domain/errors.ts";
+import { makeFolder } from "../storage/sqlite/files.ts";
 import { restoreRemains } from "../storage/sqlite/remains.ts";
 import { restoreStoreFile } from "../storage/sqlite/restore.ts";
 import { type BackupReport, checkStore, type VerifyBackup } from "./backup-check.ts";
@@ -27,7 +28,7 @@ export interface RestoreReport extends BackupReport {
 export async function restoreBackup(options: RestoreBackup): Promise<RestoreReport> {
   const { file, identityFile, allowDamaged = false, onProgress = () => () => {} } = options;
   const dataDir = resolve(options.dataDir);
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  makeFolder(dataDir);
   if (!existsSync(join(dataDir, "store.db"))) {
     for (const path of restoreRemains(dataDir)) await rm(path, { recursive: true, force: true });
   }

@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import { MasterKey } from "../crypto/master-key.ts";
 import { createMasterKeyFile, readMasterKeyFile } from "../crypto/master-key-file.ts";
 import { formatMasterKey } from "../crypto/master-key-text.ts";
+import { syncDirectory } from "./sync-directory.ts";
 
 /** Adds a new key to a key file, after those it has; makes the file when it isn't there. Returns the key's id. */
 export async function generateMasterKey(path: string): Promise<string> {
@@ -31,15 +32,6 @@ async function writeSynced(path: string, text: string): Promise<void> {
   const handle = await open(path, "wx", 0o600);
   try {
     await handle.writeFile(text, "latin1");
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
     await handle.sync();
   } finally {
     await handle.close();

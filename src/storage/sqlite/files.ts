@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 export interface StoreFiles {
   readonly file: string;
@@ -62,6 +62,25 @@ export function publish(draft: string, file: string): void {
 export function isFailedDisk(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return ["EIO", "ENOSPC", "EDQUOT"].includes(String(code));
+}
+
+/**
+ * Makes a folder where there is none, for its owner alone. Its name is then durable, and that of each folder above it:
+ * a store is no more durable than those (D1). So are names that were there before, for whoever made them may have been
+ * killed before they were flushed.
+ */
+export function makeFolder(folder: string): void {
+  const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  let ours = made !== undefined;
+  for (let each = resolve(folder); each !== dirname(each); each = dirname(each)) {
+    try {
+      flushDirectoryOf(each);
+    } catch (error) {
+      // Made by somebody else, in a folder that this user may not read: then it is theirs to keep.
+      if (ours || isFailedDisk(error)) throw error;
+    }
+    if (made !== undefined && each === resolve(made)) ours = false;
+  }
 }
 
 /** Makes a file's name as durable as its content (D1). */

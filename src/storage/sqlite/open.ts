@@ -1,9 +1,8 @@
-import { mkdirSync } from "node:fs";
 import { StorageOpenError } from "../open-error.ts";
 import { hangBell } from "./bell.ts";
 import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure, connect } from "./connection.ts";
 import { createStore, migrate } from "./create.ts";
-import { flushDirectoryOf, flushFile, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
+import { flushDirectoryOf, flushFile, makeFolder, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
 import { inspectStore, openError } from "./inspect.ts";
 import { Reader } from "./reader.ts";
 import { type Pipe, RemoteChannel } from "./remote-channel.ts";
@@ -45,7 +44,7 @@ export async function openSqliteStorage(options: SqliteStorageOptions): Promise<
   try {
     if (inspectStore(options.dataDir) === undefined) {
       if (options.create === false) throw new StorageOpenError(file, "there is no store");
-      mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+      makeFolder(options.dataDir);
       createStore(file);
     }
     hangBell(bellFile);

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, constants, copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, constants, copyFileSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
 import { StorageOpenError } from "../open-error.ts";
 import type { Head } from "../records.ts";
 import { configure } from "./connection.ts";
-import { flushFile, publish, sizeOf, storeFiles } from "./files.ts";
+import { flushFile, makeFolder, publish, sizeOf, storeFiles } from "./files.ts";
 import { inspectFile, openError } from "./inspect.ts";
 import { WriterTables } from "./writer-tables.ts";
 
@@ -27,7 +27,7 @@ export function restoreStoreFile(backupFile: string, dataDir: string): RestoredS
   }
   const draft = `${file}.restore-${randomBytes(6).toString("hex")}`;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     copyFileSync(backupFile, draft, constants.COPYFILE_EXCL);
     chmodSync(draft, 0o600);
     const { storeId } = inspectFile(draft, size, 0);
