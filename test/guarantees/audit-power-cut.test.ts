@@ -1,140 +1,113 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
-import { Keyring } from "../../src/crypto/keyring.ts";
-import { readMasterKeyFile } from "../../src/crypto/master-key-file.ts";
+import { expect, test } from "vitest";
 import { ServerProcess } from "../support/server-process.ts";
-import { chooseCuts, type Judge, playCuts } from "./support/cuts.ts";
-import { failWith } from "./support/failures.ts";
-import { needs } from "./support/needs.ts";
-import { countOf, Random, seedOf } from "./support/random.ts";
-import { type RecordedRun, recordRun } from "./support/recorded-run.ts";
+import type { Judge } from "./support/cuts.ts";
+import { holdPowerCuts } from "./support/power-cuts.ts";
+import { countOf } from "./support/random.ts";
+import { type RecordedRun, toldBy } from "./support/recorded-run.ts";
+import { keysIn } from "./support/store-judges.ts";
 import { readStoredAudit, type StoredAudit } from "./support/stored-audit.ts";
+import { firstLife, laterLives, STORE, type Story } from "./support/stories.ts";
 
 const STATES = countOf("SLOTS_TEST_AUDIT_CUTS", 800);
+/** Of the log's later lives. */
+const LATER_STATES = countOf("SLOTS_TEST_LATER_AUDIT_CUTS", 100);
 const WEAK_STATES = 200;
-const SERVED = 3;
 const WRITES = 150;
 
-const work = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "slots-audit-cut-"));
-const state = join(work, "state");
-
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const file = "audit-power-cut";
+const limitOf = (states: number) => Math.max(900_000, states * 200);
 
 /** Segments are short, so that cuts meet the change from one to the next. */
-function recordAudited(random: Random, sync: "fsync" | "write"): Promise<RecordedRun> {
-  return recordRun({
-    random,
-    writes: WRITES,
-    discloses: true,
-    serverArgs: ["--audit-sync", sync, "--audit-segment-bytes", "16384"],
-  });
+function audited(random: Story["random"], sync: "fsync" | "write", segmentBytes = 16_384) {
+  const serverArgs = ["--audit-sync", sync, "--audit-segment-bytes", String(segmentBytes)];
+  return { random, discloses: true, serverArgs };
 }
 
-function auditOf(folder: string, run: RecordedRun): Promise<StoredAudit | undefined> {
-  const key = join(folder, "data/master.key");
-  return readStoredAudit(
-    join(folder, "data"),
-    existsSync(key) ? new Keyring(readMasterKeyFile(key)) : run.keyring,
-  );
+async function auditOf(folder: string): Promise<StoredAudit | undefined> {
+  const dataDir = join(folder, STORE);
+  const keyring = keysIn(join(dataDir, "master.key"));
+  if (keyring !== undefined) return readStoredAudit(dataDir, keyring);
+  if (existsSync(join(dataDir, "store.db"))) throw new Error("the store is there, and its key is not");
+  return undefined;
 }
 
 /** What was answered or sent by then and has no record. */
 function missing(run: RecordedRun, time: number, audit: StoredAudit | undefined): readonly string[] {
   const told = new Map<string, number>();
-  for (const { record, answered } of run.told) {
-    if (answered <= time) told.set(record, (told.get(record) ?? 0) + 1);
-  }
+  for (const record of toldBy(run, time)) told.set(record, (told.get(record) ?? 0) + 1);
   return [...told].flatMap(([record, count]) =>
     (audit?.records.get(record) ?? 0) < (record.startsWith("change") ? 1 : count) ? [record] : [],
   );
 }
 
-/** A cut is no crime, whatever it took of the log; with `whole`, it may take nothing that was answered or sent. */
-function judgeAudit(run: RecordedRun, whole: boolean): Judge {
+/** A cut is no crime, whatever it took of the log; `judgeLost` says whether it may take what was answered or sent. */
+function judging(run: RecordedRun, judgeLost: (lost: readonly string[]) => string | undefined): Judge {
   return async (folder, time) => {
     try {
-      const audit = await auditOf(folder, run);
+      const audit = await auditOf(folder);
       if (audit !== undefined && audit.accusations.length > 0)
         return `verification accuses: ${audit.accusations.join("; ")}`;
-      const lost = whole ? missing(run, time, audit) : [];
-      return lost.length > 0 ? `no record of ${lost.join(", ")}` : undefined;
+      return judgeLost(missing(run, time, audit));
     } catch (error) {
       return String(error);
     }
   };
 }
 
+const judgeAudit = (run: RecordedRun) =>
+  judging(run, (lost) => (lost.length > 0 ? `no record of ${lost.join(", ")}` : undefined));
+
+/** The next start adds what was committed and not answered yet. */
+const serveAudit =
+  (run: RecordedRun): Judge =>
+  async (folder, time) => {
+    const server = await ServerProcess.start({ dataDir: join(folder, STORE) });
+    await server.stop();
+    const audit = await auditOf(folder);
+    const problems = [
+      ...missing(run, time, audit),
+      ...(audit?.accusations ?? []),
+      ...(audit?.unrecorded ?? []),
+    ];
+    return problems.length > 0 ? problems.join("; ") : undefined;
+  };
+
 test(
   `${STATES} power cuts with audit-sync=fsync take no record of what left the server (S4)`,
-  async (context) => {
-    if (!needs("strace")) {
-      context.skip();
-      return;
-    }
-    const seed = seedOf("power cuts, audit log");
-    const random = new Random(seed);
-    const run = await recordAudited(random.fork(), "fsync");
-    const problems = await playCuts(
-      run,
-      chooseCuts(run, STATES, random.fork()),
-      state,
-      judgeAudit(run, true),
-    );
-    console.log(`${STATES} states of ${run.calls.length} calls; ${run.told.length} answers and events`);
-    if (problems.length > 0) {
-      const replay = `SLOTS_TEST_SEED=${seed} SLOTS_TEST_AUDIT_CUTS=${STATES} npm run guarantees -- audit-power-cut`;
-      failWith("audit-cut", replay, `${problems.length} states are wrong\n${problems.join("\n")}`);
-    }
+  (context) =>
+    holdPowerCuts(context, {
+      ...{ file, kind: "an audit log", states: STATES, judge: judgeAudit },
+      record: (random) => firstLife({ ...audited(random, "fsync"), writes: WRITES }),
+      served: { states: 3, judge: serveAudit },
+    }),
+  limitOf(STATES),
+);
 
-    // A few of them by the next start, which adds what was committed and not answered yet.
-    const served = await playCuts(
-      run,
-      chooseCuts(run, SERVED, random.fork()),
-      state,
-      async (folder, time) => {
-        const server = await ServerProcess.start({ dataDir: join(folder, "data") });
-        await server.stop();
-        const audit = await auditOf(folder, run);
-        const problems = [
-          ...missing(run, time, audit),
-          ...(audit?.accusations ?? []),
-          ...(audit?.unrecorded ?? []),
-        ];
-        return problems.length > 0 ? problems.join("; ") : undefined;
-      },
-    );
-    expect(served).toEqual([]);
-  },
-  Math.max(900_000, STATES * 200),
+test(
+  `${LATER_STATES} power cuts in a log's later lives, with a reserve, take no record either (S4)`,
+  (context) =>
+    holdPowerCuts(context, {
+      ...{ file, kind: "an audit log with a reserve", states: LATER_STATES, judge: judgeAudit },
+      record: (random) =>
+        laterLives({ ...audited(random, "fsync", 1 << 20), reserve: true, planted: "full disk", writes: 60 }),
+      served: { states: 2, judge: serveAudit },
+    }),
+  limitOf(LATER_STATES),
 );
 
 test("with audit-sync=write a power cut takes records and still accuses nobody (the checker's own test)", async (context) => {
-  if (!needs("strace")) {
-    context.skip();
-    return;
-  }
-  const seed = seedOf("power cuts, audit log unflushed");
-  const random = new Random(seed);
-  const run = await recordAudited(random.fork(), "write");
   let short = 0;
-  const judge = judgeAudit(run, false);
-  const problems = await playCuts(
-    run,
-    chooseCuts(run, WEAK_STATES, random.fork()),
-    state,
-    async (folder, time) => {
-      const problem = await judge(folder, time);
-      if (problem !== undefined) return problem;
-      if (missing(run, time, await auditOf(folder, run)).length > 0) short += 1;
-      return undefined;
-    },
-  );
+  await holdPowerCuts(context, {
+    ...{ file, kind: "an audit log, not flushed", states: WEAK_STATES },
+    record: (random) => firstLife({ ...audited(random, "write"), writes: WRITES }),
+    judge: (run) =>
+      judging(run, (lost) => {
+        if (lost.length > 0) short += 1;
+        return undefined;
+      }),
+  });
   console.log(`${short} of ${WEAK_STATES} states had no record of something that left the server`);
-  if (problems.length > 0) {
-    const replay = `SLOTS_TEST_SEED=${seed} npm run guarantees -- audit-power-cut`;
-    failWith("audit-cut", replay, `${problems.length} states are wrong\n${problems.join("\n")}`);
-  }
   expect(short).toBeGreaterThan(0);
 });

@@ -1,9 +1,13 @@
-import { rmSync } from "node:fs";
-import { Disk, FATES, type Fate } from "./disk.ts";
+import { createHash } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Content, Disk } from "./disk.ts";
+import { FATES, type Fate } from "./disk-file.ts";
 import { Random } from "./random.ts";
 import type { RecordedRun } from "./recorded-run.ts";
 
 export interface Cut {
+  /** How many calls were made before it. */
   readonly at: number;
   readonly fate: Fate;
   readonly seed: number;
@@ -12,34 +16,81 @@ export interface Cut {
 /** What is wrong with what a cut at that time (Unix milliseconds) left in a folder; undefined when nothing is. */
 export type Judge = (folder: string, time: number) => string | undefined | Promise<string | undefined>;
 
-/** Cuts of the power at any call, each with its fate for what was not synced, in the order of the calls. */
+export interface Problem {
+  readonly cut: Cut;
+  readonly problem: string;
+}
+
+export interface Played {
+  readonly problems: readonly Problem[];
+  /** How many different states were left. */
+  readonly distinct: number;
+}
+
+/**
+ * Cuts of the power, each with its fate for what was not synced, in the order of the calls: four of ten where something
+ * was at risk, four right after something was told, when most of it must be there, the others anywhere.
+ */
 export function chooseCuts(run: RecordedRun, count: number, random: Random): readonly Cut[] {
+  const all = Array.from({ length: run.calls.length + 1 }, (_, at) => at);
+  const disk = new Disk(run.before);
+  const risky = all.filter((at) => {
+    const previous = run.calls[at - 1];
+    if (previous !== undefined) disk.play(previous.call);
+    return disk.atRisk > 0;
+  });
+  const told = [...new Set(run.told.map(({ time }) => all.find((at) => timeOf(run, at) >= time) ?? 0))];
+  const places = [risky, risky, told, told, all].filter((each) => each.length > 0);
   return Array.from({ length: count }, () => ({
-    at: random.below(run.calls.length + 1),
+    at: random.pick(random.pick(places)),
     fate: random.pick(FATES),
     seed: random.below(2 ** 32),
   })).sort((a, b) => a.at - b.at);
 }
 
-/** Plays the calls up to each cut and says of each what is wrong with what is left, if anything is. */
+/** Plays the calls up to each cut, and has what it left judged in that folder. */
 export async function playCuts(
   run: RecordedRun,
   cuts: readonly Cut[],
   folder: string,
   judge: Judge,
-): Promise<readonly string[]> {
-  const disk = new Disk();
-  disk.adopt(run.root, "folder");
-  const problems: string[] = [];
+): Promise<Played> {
+  const disk = new Disk(run.before);
+  const problems: Problem[] = [];
+  const states = new Set<string>();
   let played = 0;
-  for (const { at, fate, seed } of cuts) {
-    for (; played < at; played += 1) disk.play(run.calls[played]!.call);
-    disk.cut(fate, new Random(seed), run.root, folder);
-    // What follows the cut never happened: the time is that of the first call that was not made any more.
-    const time = run.calls[at]?.time ?? Number.POSITIVE_INFINITY;
-    const problem = await judge(folder, time);
-    if (problem !== undefined) problems.push(`cut before call ${at}, fate ${fate}, seed ${seed}: ${problem}`);
+  for (const cut of cuts) {
+    for (; played < cut.at; played += 1) disk.play(run.calls[played]!.call);
+    const left = disk.left(cut.fate, new Random(cut.seed), run.root);
+    states.add(digestOf(left));
+    put(left, run.root, folder);
+    const problem = await judge(folder, timeOf(run, cut.at));
+    if (problem !== undefined) problems.push({ cut, problem });
   }
   rmSync(folder, { recursive: true, force: true });
-  return problems;
+  return { problems, distinct: states.size };
+}
+
+export function problemText({ cut: { at, fate, seed }, problem }: Problem): string {
+  return `cut before call ${at}, fate ${fate}, seed ${seed}: ${problem}`;
+}
+
+/** What follows a cut never happened: its time is that of the first call that was not made any more. */
+function timeOf({ calls }: RecordedRun, at: number): number {
+  return calls[at]?.time ?? Number.POSITIVE_INFINITY;
+}
+
+function put(content: Content, from: string, into: string): void {
+  rmSync(into, { recursive: true, force: true });
+  for (const [path, bytes] of content) {
+    const place = join(into, path.slice(from.length));
+    if (bytes === "folder") mkdirSync(place, { mode: 0o700 });
+    else writeFileSync(place, bytes, { mode: 0o600 });
+  }
+}
+
+function digestOf(content: Content): string {
+  const digest = createHash("sha1");
+  for (const [path, bytes] of content) digest.update(`${path}\0${bytes.length}\0`).update(bytes);
+  return digest.digest("base64");
 }

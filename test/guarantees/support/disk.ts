@@ -1,9 +1,6 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
+import { type ContentChange, DiskFile, type Fate } from "./disk-file.ts";
 import type { Random } from "./random.ts";
-
-/** What a disk writes at once: a write that is cut may leave any of its sectors, and no part of one. */
-const SECTOR = 512;
 
 /** One call that changed a folder's files, as it was recorded. Paths are absolute. */
 export type DiskCall =
@@ -12,65 +9,54 @@ export type DiskCall =
   | { readonly kind: "sync-begins" | "sync"; readonly path: string; readonly thread: string }
   | { readonly kind: "write"; readonly path: string; readonly at: number; readonly bytes: Buffer }
   | { readonly kind: "append"; readonly path: string; readonly bytes: Buffer }
+  /** From one file's place to the other's end. */
+  | {
+      readonly kind: "copy";
+      readonly path: string;
+      readonly at: number;
+      readonly size: number;
+      readonly to: string;
+    }
   | { readonly kind: "truncate"; readonly path: string; readonly size: number }
   | { readonly kind: "rename" | "link"; readonly path: string; readonly to: string };
 
-type Pending = { readonly at: number; readonly bytes: Buffer } | { readonly size: number };
+/** What a name stands for. */
+type Named = DiskFile | "folder";
 
-/** A file's content: what is safe, and what was changed since and may be lost. */
-class File {
-  safe: Buffer = Buffer.alloc(0);
-  /** As a program sees it. */
-  seen: Buffer = Buffer.alloc(0);
-  pending: Pending[] = [];
+/** What is in a folder, by path: the bytes of a file, or that it is a folder. */
+export type Content = ReadonlyMap<string, Buffer | "folder">;
 
-  change(change: Pending): void {
-    this.pending.push(change);
-    this.seen = applied(this.seen, change);
-  }
-
-  /** Makes everything up to a change safe, and what is behind it not. */
-  sync(last: Pending | undefined): void {
-    const end = last === undefined ? 0 : this.pending.indexOf(last) + 1;
-    this.safe = this.pending.slice(0, end).reduce(applied, this.safe);
-    this.pending = this.pending.slice(end);
-  }
-}
-
-type NameChange = {
+interface NameChange {
   readonly folder: string;
   /** Names that point to a file now, or to none. */
-  readonly entries: readonly (readonly [path: string, file: File | "folder" | undefined])[];
-};
-
-/** How much of what was not synced a cut leaves. */
-export const FATES = ["none", "all", "start", "sectors", "end", "mixed"] as const;
-export type Fate = (typeof FATES)[number];
+  readonly entries: readonly (readonly [path: string, named: Named | undefined])[];
+}
 
 /**
  * A disk between calls: what a program sees, and what a power cut may leave. A file's content is safe up to its own
  * last sync; a name is safe once its folder was synced. Nothing else is promised, so nothing else is assumed: what
- * was not synced is kept or lost by sectors, in any order.
+ * was not synced is kept or lost, content by sectors, in any order.
  */
 export class Disk {
-  readonly #safe = new Map<string, File | "folder">();
-  readonly #seen = new Map<string, File | "folder">();
+  readonly #safe = new Map<string, Named>();
+  readonly #seen = new Map<string, Named>();
   #pendingNames: NameChange[] = [];
   /** What each sync that is under way will make safe, by its thread. */
-  readonly #syncing = new Map<string, Pending | NameChange | undefined>();
+  readonly #syncing = new Map<string, ContentChange | NameChange | undefined>();
 
-  /** Takes over the files that are there before the recording begins: all safe. */
-  adopt(path: string, bytes: Buffer | "folder"): void {
-    const file = bytes === "folder" ? bytes : new File();
-    if (file instanceof File) file.safe = file.seen = bytes as Buffer;
-    this.#safe.set(path, file);
-    this.#seen.set(path, file);
+  /** Takes over what is there before the recording begins: all safe. */
+  constructor(before: Content) {
+    for (const [path, content] of before) {
+      const named = content === "folder" ? content : new DiskFile(content);
+      this.#safe.set(path, named);
+      this.#seen.set(path, named);
+    }
   }
 
   play(call: DiskCall): void {
     switch (call.kind) {
       case "create":
-        if (!this.#seen.has(call.path)) this.#name([[call.path, new File()]]);
+        if (!this.#seen.has(call.path)) this.#name([[call.path, new DiskFile()]]);
         return;
       case "mkdir":
         this.#name([[call.path, "folder"]]);
@@ -79,6 +65,8 @@ export class Disk {
         this.#name([[call.path, undefined]]);
         return;
       case "rename":
+        if (dirname(call.path) !== dirname(call.to))
+          throw new Error(`not known here: a rename between folders, ${call.path}`);
         this.#name([
           [call.path, undefined],
           [call.to, this.#seen.get(call.path)],
@@ -90,11 +78,15 @@ export class Disk {
       case "write":
         this.#file(call.path)?.change({ at: call.at, bytes: call.bytes });
         return;
-      case "append": {
-        const file = this.#file(call.path);
-        file?.change({ at: file.seen.length, bytes: call.bytes });
+      case "append":
+        this.#append(call.path, call.bytes);
         return;
-      }
+      case "copy":
+        this.#append(
+          call.to,
+          this.#file(call.path)?.seen.subarray(call.at, call.at + call.size) ?? Buffer.alloc(0),
+        );
+        return;
       case "truncate":
         this.#file(call.path)?.change({ size: call.size });
         return;
@@ -107,7 +99,7 @@ export class Disk {
           : this.#lastOf(call.path);
         this.#syncing.delete(call.thread);
         if (this.#seen.get(call.path) === "folder") this.#syncFolder(call.path, last);
-        else this.#file(call.path)?.sync(last as Pending | undefined);
+        else this.#file(call.path)?.sync(last as ContentChange | undefined);
         return;
       }
       default:
@@ -119,122 +111,81 @@ export class Disk {
   get atRisk(): number {
     const files = new Set([...this.#seen.values(), ...this.#safe.values()]);
     let count = this.#pendingNames.length;
-    for (const file of files) if (file instanceof File) count += file.pending.length;
+    for (const file of files) if (file !== "folder") count += file.pending.length;
     return count;
   }
 
-  /** Puts what a cut may leave into a folder, under the names below `from`. */
-  cut(fate: Fate, random: Random, from: string, into: string): void {
-    rmSync(into, { recursive: true, force: true });
-    mkdirSync(into, { recursive: true });
-    const names = new Map(this.#safe);
-    for (const { entries } of keptNames(this.#pendingNames, fate, random)) {
-      for (const [path, file] of entries) {
-        if (file === undefined) names.delete(path);
-        else names.set(path, file);
-      }
-    }
-    const reachable = new Set([from]);
-    for (const [path, file] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      // A folder whose own name was lost took along what is in it.
-      if (!reachable.has(dirname(path))) continue;
-      const place = join(into, path.slice(from.length));
-      if (file === "folder") {
-        reachable.add(path);
-        mkdirSync(place);
-      } else writeFileSync(place, left(file, fate, random), { mode: 0o600 });
-    }
+  /** As a program sees it now. */
+  get seen(): Content {
+    return new Map(
+      [...this.#seen].map(([path, named]) => [path, named === "folder" ? named : named.seen] as const),
+    );
   }
 
-  #file(path: string): File | undefined {
-    const file = this.#seen.get(path);
-    return file instanceof File ? file : undefined;
+  /** What a power cut may leave now below a folder, which itself is safe; folders before what is in them. */
+  left(fate: Fate, random: Random, root: string): Content {
+    const names = new Map(this.#safe);
+    for (const { entries } of keptNames(this.#pendingNames, fate, random)) {
+      for (const [path, named] of entries) {
+        if (named === undefined) names.delete(path);
+        else names.set(path, named);
+      }
+    }
+    const content = new Map<string, Buffer | "folder">([[root, "folder"]]);
+    for (const [path, named] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      // A folder whose own name was lost took along what is in it.
+      if (content.get(dirname(path)) !== "folder") continue;
+      content.set(path, named === "folder" ? named : named.left(fate, random));
+    }
+    return content;
+  }
+
+  #file(path: string): DiskFile | undefined {
+    const named = this.#seen.get(path);
+    return named === "folder" ? undefined : named;
+  }
+
+  #append(path: string, bytes: Buffer): void {
+    const file = this.#file(path);
+    file?.change({ at: file.seen.length, bytes });
   }
 
   #name(entries: NameChange["entries"]): void {
-    for (const [path, file] of entries) {
-      if (file === undefined) this.#seen.delete(path);
-      else this.#seen.set(path, file);
+    for (const [path, named] of entries) {
+      if (named === undefined) this.#seen.delete(path);
+      else this.#seen.set(path, named);
     }
     this.#pendingNames.push({ folder: dirname(entries[0]?.[0] ?? ""), entries });
   }
 
-  #lastOf(path: string): Pending | NameChange | undefined {
+  #lastOf(path: string): ContentChange | NameChange | undefined {
     if (this.#seen.get(path) !== "folder") return this.#file(path)?.pending.at(-1);
     return this.#pendingNames.findLast(({ folder }) => folder === path);
   }
 
-  #syncFolder(folder: string, last: Pending | NameChange | undefined): void {
+  #syncFolder(folder: string, last: ContentChange | NameChange | undefined): void {
     const end = this.#pendingNames.indexOf(last as NameChange) + 1;
     const synced = (change: NameChange, index: number) => index < end && change.folder === folder;
     for (const { entries } of this.#pendingNames.filter(synced)) {
-      for (const [path, file] of entries) {
-        if (file === undefined) this.#safe.delete(path);
-        else this.#safe.set(path, file);
+      for (const [path, named] of entries) {
+        if (named === undefined) this.#safe.delete(path);
+        else this.#safe.set(path, named);
       }
     }
     this.#pendingNames = this.#pendingNames.filter((change, index) => !synced(change, index));
   }
 }
 
-/** Changes of names reach the disk in their order, as with every journal; any number of the last may be lost. */
+/**
+ * POSIX promises no order for changes of names that nobody synced. The journals of ext4 and XFS keep the order in which
+ * they were made, so that the last ones are lost; without a journal (ext2), or where a sync of one file takes its own
+ * name along and not its neighbours' (btrfs, F2FS), any of them may be there without the others. Both are tried. A
+ * rename within a folder is one change: every file system that the store may lie on promises that much.
+ */
 function keptNames(changes: readonly NameChange[], fate: Fate, random: Random): readonly NameChange[] {
   if (fate === "none") return [];
   if (fate === "all") return changes;
-  return changes.slice(0, random.below(changes.length + 1));
-}
-
-function left(file: File, fate: Fate, random: Random): Buffer {
-  const { pending } = file;
-  const chosen = fate === "mixed" ? random.pick(FATES) : fate;
-  switch (chosen) {
-    case "none":
-      return file.safe;
-    case "all":
-      return file.seen;
-    case "start": {
-      // In order, the last of them torn.
-      const whole = random.below(pending.length + 1);
-      const kept = pending.slice(0, whole).reduce(applied, file.safe);
-      const next = pending[whole];
-      return next === undefined ? kept : sectorsApplied(kept, next, random, 0.5);
-    }
-    case "end": {
-      const lost = random.below(pending.length + 1);
-      return pending.slice(lost).reduce(applied, file.safe);
-    }
-    case "sectors":
-    case "mixed": {
-      const keeps = random.next();
-      return pending.reduce((bytes, change) => sectorsApplied(bytes, change, random, keeps), file.safe);
-    }
-    default:
-      return chosen satisfies never;
-  }
-}
-
-function applied(bytes: Buffer, change: Pending): Buffer {
-  if ("size" in change) {
-    if (change.size <= bytes.length) return bytes.subarray(0, change.size);
-    return Buffer.concat([bytes, Buffer.alloc(change.size - bytes.length)]);
-  }
-  const end = change.at + change.bytes.length;
-  const result = Buffer.alloc(Math.max(bytes.length, end));
-  bytes.copy(result);
-  change.bytes.copy(result, change.at);
-  return result;
-}
-
-/** Each sector of a write, or a truncation as a whole, is kept with that probability. */
-function sectorsApplied(bytes: Buffer, change: Pending, random: Random, keeps: number): Buffer {
-  if ("size" in change) return random.chance(keeps) ? applied(bytes, change) : bytes;
-  const { at, bytes: written } = change;
-  let result = bytes;
-  for (let start = at; start < at + written.length; ) {
-    const end = Math.min((Math.floor(start / SECTOR) + 1) * SECTOR, at + written.length);
-    if (random.chance(keeps))
-      result = applied(result, { at: start, bytes: written.subarray(start - at, end - at) });
-    start = end;
-  }
-  return result;
+  if (random.chance(0.5)) return changes.slice(0, random.below(changes.length + 1));
+  const keeps = random.next();
+  return changes.filter(() => random.chance(keeps));
 }

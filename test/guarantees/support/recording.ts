@@ -4,12 +4,16 @@ import { createInterface } from "node:readline";
 import type { DiskCall } from "./disk.ts";
 
 export interface RecordedCall {
-  /** When it began, Unix milliseconds. */
+  /** Unix milliseconds; when it ended, for one that others came in between, so that no later call has an earlier time. */
   readonly time: number;
   readonly call: DiskCall;
 }
 
 const LINE = /^(\d+) +(\d+\.\d+) (?:(\w+)\((.*)|<\.\.\. (\w+) resumed>(.*))$/;
+/** A string, and the folder that it is named from, where the call says one; and whether it was cut. */
+const STRING = /(?:(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>, )?"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?/g;
+const COPY_RANGE = /^\d+<([^>]*)>, \[(\d+)\], \d+<([^>]*)>, NULL, .* = (\d+)$/;
+const SENDFILE = /^\d+<([^>]*)>, \d+<([^>]*)>, \[(\d+)(?: => \[?\d+\]?)?\], .* = (\d+)$/;
 const FAILED = /= -1 E[A-Z]+|= \?/;
 
 /**
@@ -20,7 +24,7 @@ const FAILED = /= -1 E[A-Z]+|= \?/;
 export async function readRecording(log: string, folder: string): Promise<readonly RecordedCall[]> {
   const calls: RecordedCall[] = [];
   const ours = (path: string) => path === folder || path.startsWith(`${folder}/`);
-  const unfinished = new Map<string, { name: string; text: string; time: number }>();
+  const unfinished = new Map<string, { name: string; text: string }>();
   for await (const line of createInterface({ input: createReadStream(log, "latin1") })) {
     const match = LINE.exec(line);
     if (match === null) continue;
@@ -30,15 +34,11 @@ export async function readRecording(log: string, folder: string): Promise<readon
       const begun = unfinished.get(thread);
       unfinished.delete(thread);
       if (begun === undefined) continue;
-      calls.push(
-        ...parse(begun.name, begun.text + resumedRest, thread, ours).map((call) => ({
-          time: begun.time,
-          call,
-        })),
-      );
+      const made = parse(begun.name, begun.text + resumedRest, thread, ours);
+      calls.push(...made.map((call) => ({ time, call })));
     } else if (rest.endsWith("<unfinished ...>")) {
       const text = rest.slice(0, -"<unfinished ...>".length).trimEnd();
-      unfinished.set(thread, { name, text, time });
+      unfinished.set(thread, { name, text });
       const path = fileOf(text);
       if (/^f(data)?sync$/.test(name) && ours(path))
         calls.push({ time, call: { kind: "sync-begins", path, thread } });
@@ -56,9 +56,12 @@ function parse(
   ours: (path: string) => boolean,
 ): readonly DiskCall[] {
   if (FAILED.test(text)) return [];
-  const strings = [...text.matchAll(/"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?/g)];
-  if (strings.some(([, , cut]) => cut !== undefined)) throw new Error(`${name} was not recorded whole`);
-  const paths = strings.map(([, hex = ""]) => resolve(decoded(hex).toString()));
+  const strings = [...text.matchAll(STRING)].map(([, folder = "", hex = "", cut]) => {
+    if (cut !== undefined) throw new Error(`${name} was not recorded whole`);
+    return { folder: decoded(folder).toString(), bytes: decoded(hex) };
+  });
+  const written = strings[0]?.bytes ?? Buffer.alloc(0);
+  const paths = strings.map(({ folder, bytes }) => resolve(folder, bytes.toString()));
   const file = fileOf(text);
   const path = paths[0] ?? "";
   const to = paths[1] ?? "";
@@ -75,14 +78,21 @@ function parse(
       ];
     case "pwrite64": {
       if (!ours(file)) return [];
-      const bytes = decoded(strings[0]?.[1] ?? "");
       const [, at = "", done = ""] = /, (\d+)\) += (\d+)$/.exec(text) ?? [];
-      return [{ kind: "write", path: file, at: Number(at), bytes: bytes.subarray(0, Number(done)) }];
+      return [{ kind: "write", path: file, at: Number(at), bytes: written.subarray(0, Number(done)) }];
     }
     case "write": {
       if (!ours(file)) return [];
       const done = Number(/= (\d+)$/.exec(text)?.[1]);
-      return [{ kind: "append", path: file, bytes: decoded(strings[0]?.[1] ?? "").subarray(0, done) }];
+      return [{ kind: "append", path: file, bytes: written.subarray(0, done) }];
+    }
+    case "copy_file_range": {
+      const [, from = "", at = "", into = "", size = ""] = COPY_RANGE.exec(text) ?? [];
+      return copied(text, from, at, into, size, ours);
+    }
+    case "sendfile": {
+      const [, into = "", from = "", at = "", size = ""] = SENDFILE.exec(text) ?? [];
+      return copied(text, from, at, into, size, ours);
     }
     case "fsync":
     case "fdatasync":
@@ -100,6 +110,7 @@ function parse(
       return ours(path) ? [{ kind: "link", path, to }] : [];
     case "unlink":
     case "unlinkat":
+    case "rmdir":
       return ours(path) ? [{ kind: "unlink", path }] : [];
     case "mkdir":
     case "mkdirat":
@@ -110,6 +121,22 @@ function parse(
       return [];
     }
   }
+}
+
+function copied(
+  text: string,
+  from: string,
+  at: string,
+  into: string,
+  size: string,
+  ours: (path: string) => boolean,
+): readonly DiskCall[] {
+  const path = decoded(from).toString();
+  const to = decoded(into).toString();
+  if (to === "") throw new Error(`a copy that is not known: ${text}`);
+  if (!ours(to)) return [];
+  if (!ours(path)) throw new Error(`a copy of what was not recorded: ${text}`);
+  return [{ kind: "copy", path, at: Number(at), size: Number(size), to }];
 }
 
 /** The file that a call's first argument, a descriptor, stands for. */

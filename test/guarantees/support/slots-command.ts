@@ -8,12 +8,14 @@ export interface CommandExit {
   readonly errors: string;
 }
 
-/** Runs `slots` to its end. */
+/** Runs `slots` to its end. `under`: a command that runs it, such as `strace`. */
 export async function runSlots(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  under: readonly string[] = [],
 ): Promise<CommandExit> {
-  const child = spawn(NODE, [SLOTS, ...args], {
+  const [command = NODE, ...rest] = [...under, NODE, SLOTS, ...args];
+  const child = spawn(command, rest, {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -35,8 +37,9 @@ export async function runSlots(
 export async function slotsJson(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  under: readonly string[] = [],
 ): Promise<Record<string, unknown>> {
-  const { code, signal, output, errors } = await runSlots([...args, "--output", "json"], env);
+  const { code, signal, output, errors } = await runSlots([...args, "--output", "json"], env, under);
   if (code !== 0) throw new Error(`slots ${args.join(" ")} ended with ${code ?? signal}: ${errors}`);
   return JSON.parse(output);
 }

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 
 /** The traced program stays the parent's child, so that signals reach it and its exit status is its own. */
-const AS_GRANDCHILD = ["strace", "-D", "-f", "-qq", "-y"];
+const TOLD = ["strace", "-D", "-f", "-y"];
+const AS_GRANDCHILD = [...TOLD, "-qq"];
 /** Stops only at the calls that are asked for, which is much faster; strace can't inject a signal there. */
 const FAST = "--seccomp-bpf";
 
@@ -67,7 +68,9 @@ export function sawKill(log: string): boolean {
 /** Runs a command under strace, which writes down every call that can change a file, with all its bytes. */
 export function recording(log: string): readonly string[] {
   return [
-    ...AS_GRANDCHILD,
+    ...TOLD,
+    // Exits as well: `isWhole` knows the end by them.
+    "-q",
     FAST,
     "-ttt",
     "-xx",
@@ -78,6 +81,13 @@ export function recording(log: string): readonly string[] {
     "-e",
     `trace=${RECORDED.join(",")}`,
   ];
+}
+
+/** Whether strace has written down all of it: that the program's first thread ended comes last. */
+export function isWhole(log: string): boolean {
+  const text = readFileSync(log, "latin1");
+  const [, program] = /^(\d+) /.exec(text) ?? [];
+  return new RegExp(`^${program} .*\\+\\+\\+ (?:exited|killed)`, "m").test(text.slice(-10_000));
 }
 
 const RECORDED = [

@@ -10,6 +10,8 @@ export interface WriterOptions {
   /** Bytes of the largest values. */
   readonly maxBytes?: number;
   readonly destroys?: boolean;
+  /** Whether some values are put disabled. */
+  readonly stages?: boolean;
 }
 
 /** The only writer of one secret, one change after the other; its ledger says what must be there. */
@@ -28,7 +30,7 @@ export class Writer {
   constructor(name: string, random: Random, options: WriterOptions = {}) {
     this.ledger = new Ledger(name);
     this.#random = random;
-    this.#options = { maxBytes: 3000, destroys: true, ...options };
+    this.#options = { maxBytes: 3000, destroys: true, stages: true, ...options };
   }
 
   get name(): string {
@@ -85,7 +87,7 @@ export class Writer {
       slot,
       value: this.#value(slot),
       overwrite: known.has(slot),
-      staged: random.chance(0.1),
+      staged: random.chance(0.1) && this.#options.stages,
     };
   }
 
