@@ -2,9 +2,13 @@ import { createHash } from "node:crypto";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Content, Disk } from "./disk.ts";
-import { FATES, type Fate } from "./disk-file.ts";
+import type { Fate } from "./disk-file.ts";
 import { Random } from "./random.ts";
 import type { RecordedRun } from "./recorded-run.ts";
+
+/** Fates that leave one thing, and those that leave one of many. */
+const PLAIN = ["none", "all"] as const;
+const MANY = ["start", "sectors", "end", "mixed"] as const;
 
 export interface Cut {
   /** How many calls were made before it. */
@@ -28,22 +32,27 @@ export interface Played {
 }
 
 /**
- * Cuts of the power, each with its fate for what was not synced, in the order of the calls: four of ten where something
- * was at risk, four right after something was told, when most of it must be there, the others anywhere.
+ * Cuts of the power, each with its fate for what was not synced, in the order of the calls. One of ten comes right after
+ * something was told, when all of that must be there; the others at that of two moments at which more was at risk, where
+ * many different things can be left.
  */
 export function chooseCuts(run: RecordedRun, count: number, random: Random): readonly Cut[] {
-  const all = Array.from({ length: run.calls.length + 1 }, (_, at) => at);
   const disk = new Disk(run.before);
-  const risky = all.filter((at) => {
-    const previous = run.calls[at - 1];
-    if (previous !== undefined) disk.play(previous.call);
-    return disk.atRisk > 0;
-  });
-  const told = [...new Set(run.told.map(({ time }) => all.find((at) => timeOf(run, at) >= time) ?? 0))];
-  const places = [risky, risky, told, told, all].filter((each) => each.length > 0);
+  const atRisk = [disk.atRisk];
+  for (const { call } of run.calls) {
+    disk.play(call);
+    atRisk.push(disk.atRisk);
+  }
+  const moments = [...atRisk.keys()];
+  const told = [...new Set(run.told.map(({ time }) => moments.find((at) => timeOf(run, at) >= time) ?? 0))];
+  const choose = () => {
+    if (told.length > 0 && random.chance(0.1)) return random.pick(told);
+    const [one, other] = [random.pick(moments), random.pick(moments)];
+    return (atRisk[one] ?? 0) > (atRisk[other] ?? 0) ? one : other;
+  };
   return Array.from({ length: count }, () => ({
-    at: random.pick(random.pick(places)),
-    fate: random.pick(FATES),
+    at: choose(),
+    fate: random.pick(random.chance(0.1) ? PLAIN : MANY),
     seed: random.below(2 ** 32),
   })).sort((a, b) => a.at - b.at);
 }
