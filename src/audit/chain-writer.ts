@@ -104,9 +104,10 @@ export class ChainWriter {
 
   #moveIntoReserve(): boolean {
     const path = this.#nextPath();
-    if (!this.#options.reserve.takeAs(path)) return false;
     const before = this.#segment;
+    // Before the piece has its name: a file with another behind it is taken for one that is over.
     this.#must(() => before.flush());
+    if (!this.#options.reserve.takeAs(path)) return false;
     this.#segment = this.#open(SegmentFile.over(this.#options.fs, path, this.#options.reserve.pieceBytes));
     this.#inReserve = true;
     this.#must(() => before.finish());

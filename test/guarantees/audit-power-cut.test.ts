@@ -13,15 +13,18 @@ import { firstLife, laterLives, STORE, type Story } from "./support/stories.ts";
 const STATES = countOf("SLOTS_TEST_AUDIT_CUTS", 800);
 /** Of the log's later lives. */
 const LATER_STATES = countOf("SLOTS_TEST_LATER_AUDIT_CUTS", 100);
-const WEAK_STATES = 200;
+const WEAK_STATES = 300;
 const WRITES = 150;
 
 const file = "audit-power-cut";
 const limitOf = (states: number) => Math.max(900_000, states * 200);
 
+/** Time and again the disk is full, and the log goes on in its reserve. */
+const RESERVED = { reserve: true, planted: "full disk", writes: 60 } as const;
+
 /** Segments are short, so that cuts meet the change from one to the next. */
-function audited(random: Story["random"], sync: "fsync" | "write", segmentBytes = 16_384) {
-  const serverArgs = ["--audit-sync", sync, "--audit-segment-bytes", String(segmentBytes)];
+function audited(random: Story["random"], sync: "fsync" | "write") {
+  const serverArgs = ["--audit-sync", sync, "--audit-segment-bytes", "16384"];
   return { random, discloses: true, serverArgs };
 }
 
@@ -90,8 +93,7 @@ test(
   (context) =>
     holdPowerCuts(context, {
       ...{ file, kind: "an audit log with a reserve", states: LATER_STATES, judge: judgeAudit },
-      record: (random) =>
-        laterLives({ ...audited(random, "fsync", 1 << 20), reserve: true, planted: "full disk", writes: 60 }),
+      record: (random) => laterLives({ ...audited(random, "fsync"), ...RESERVED }),
       served: { states: 2, judge: serveAudit },
     }),
   limitOf(LATER_STATES),
@@ -101,7 +103,7 @@ test("with audit-sync=write a power cut takes records and still accuses nobody (
   let short = 0;
   await holdPowerCuts(context, {
     ...{ file, kind: "an audit log, not flushed", states: WEAK_STATES },
-    record: (random) => firstLife({ ...audited(random, "write"), writes: WRITES }),
+    record: (random) => laterLives({ ...audited(random, "write"), ...RESERVED }),
     judge: (run) =>
       judging(run, (lost) => {
         if (lost.length > 0) short += 1;

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Exit, ServerProcess } from "../../support/server-process.ts";
+import { ServerProcess } from "../../support/server-process.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { Wire } from "../../support/wire.ts";
 import { type Content, Disk, type DiskCall } from "./disk.ts";
@@ -67,9 +67,7 @@ export class Recorder {
   /** A server that is killed before it is ready. */
   async serveKilled(server: RecordedServer): Promise<void> {
     await this.#record(async (under) => {
-      const { signal, output }: Exit & { readonly output: string } = await ServerProcess.startFailing(
-        options(server, under),
-      );
+      const { signal, output } = await ServerProcess.startFailing(options(server, under));
       if (signal !== "SIGKILL") throw new Error(`the server was not killed: ${output}`);
       return { killed: true };
     });

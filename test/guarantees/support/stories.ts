@@ -24,8 +24,8 @@ export const BACKUP = "store.backup";
 export const RESTORED = "made/for/it";
 /** Longer than the server waits before it writes the WAL into the database. */
 const PAUSE_MS = 1500;
-/** Two pieces. */
-const RESERVE = ["--audit-reserve-bytes", "2097152"];
+/** Three pieces. */
+const RESERVE = ["--audit-reserve-bytes", "3145728"];
 
 async function recorded(story: (recorder: Recorder) => Promise<RecordedRun>): Promise<RecordedRun> {
   const recorder = new Recorder();
