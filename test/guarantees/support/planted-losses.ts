@@ -36,7 +36,7 @@ export const PLANTED = {
       file: "audit/segment-file.ts",
       find: "  #writeAll(bytes: Uint8Array): void {\n    let done = 0;",
       replace: `  #writeAll(bytes: Uint8Array): void {
-    if (this.#allocated === 0 && this.#length > 4000) throw Object.assign(new Error("full"), { code: "ENOSPC" });
+    if (this.#allocated === 0 && this.#length > 8000) throw Object.assign(new Error("full"), { code: "ENOSPC" });
     let done = 0;`,
     },
   ],

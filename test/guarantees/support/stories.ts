@@ -24,8 +24,8 @@ export const BACKUP = "store.backup";
 export const RESTORED = "made/for/it";
 /** Longer than the server waits before it writes the WAL into the database. */
 const PAUSE_MS = 1500;
-/** Three pieces. */
 const RESERVE = ["--audit-reserve-bytes", "3145728"];
+const PIECES = ["audit/reserve-00", "audit/reserve-01", "audit/reserve-02"];
 
 async function recorded(story: (recorder: Recorder) => Promise<RecordedRun>): Promise<RecordedRun> {
   const recorder = new Recorder();
@@ -67,11 +67,12 @@ export function laterLives({
     const crowd = new Crowd({ random, discloses, stages: false, tell: (record) => recorder.tell(record) });
     const server = { dataDir: join(recorder.root, STORE), args: serverArgs, env: planting(planted) };
     await recorder.serveKilled({ ...server, env: planting("killed when the folders are made") });
-    // The log must have its reserve by the time that it needs it.
+    // The log must have all of its reserve by the time that it needs it.
     const reserved = async () => {
       if (!reserve) return;
-      const piece = join(server.dataDir, "audit/reserve-00");
-      await waitFor("the log's reserve", () => existsSync(piece));
+      await waitFor("the log's reserve", () =>
+        PIECES.every((piece) => existsSync(join(server.dataDir, piece))),
+      );
     };
     const killedLife = () =>
       recorder.serve(server, async (wire, process) => {
