@@ -13,7 +13,7 @@ import { firstLife, laterLives, STORE, type Story } from "./support/stories.ts";
 const STATES = countOf("SLOTS_TEST_AUDIT_CUTS", 800);
 /** Of the log's later lives. */
 const LATER_STATES = countOf("SLOTS_TEST_LATER_AUDIT_CUTS", 100);
-const WEAK_STATES = 300;
+const WEAK_STATES = 200;
 const WRITES = 150;
 
 const file = "audit-power-cut";

@@ -59,7 +59,7 @@ test(
 
 test.for([
   {
-    ...{ kind: "a first life, weak flushes", states: 300, judge: judgeStore },
+    ...{ kind: "a first life, weak flushes", states: 150, judge: judgeStore },
     record: (random: Random) => firstLife({ random, writes: 120, planted: "weak flushes" }),
   },
   {
