@@ -15,7 +15,7 @@ import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
-import { makeFolder } from "./storage/sqlite/files.ts";
+import { isFailedDisk, makeFolder } from "./storage/sqlite/files.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
 import { removeRemains, restoreRemains } from "./storage/sqlite/remains.ts";
