@@ -138,7 +138,8 @@ function refuseHalfRestored(dataDir: string): void {
 function makeDataDir(settings: Settings): string {
   const dataDir = resolve(settings["data-dir"]);
   try {
-    makeFolder(dataDir);
+    // A store's file has its name only after the folder's own is durable, so that a start over one need not see to that.
+    if (!existsSync(join(dataDir, "store.db"))) makeFolder(dataDir);
     if (!statSync(dataDir).isDirectory()) throw new Error("is not a directory");
   } catch (error) {
     throw new StartError(`--data-dir: can't use ${dataDir}: ${messageOf(error)}`);

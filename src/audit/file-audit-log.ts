@@ -13,6 +13,7 @@ import { Reserve } from "./reserve.ts";
 import { findExpired } from "./retention.ts";
 import { type AuditFilter, type LoggedRecord, searchAudit } from "./search.ts";
 import type { AuditFileSystem } from "./segment-file.ts";
+import { listSegments } from "./segment-name.ts";
 
 export interface FileAuditLogOptions {
   /** Made with mode 0700 when it isn't there. Several processes may log into one. */
@@ -92,7 +93,8 @@ export class FileAuditLog implements AuditLog {
     };
     try {
       const made = await mkdir(all.directory, { recursive: true, mode: 0o700 });
-      flushNameOf(all.directory, made);
+      // Whoever began the log there made its folder's name durable before the first file.
+      if ((await listSegments(all.directory)).size === 0) flushNameOf(all.directory, made);
       const reserve = new Reserve(all.directory, all.reserveBytes, all.fs);
       const log = new FileAuditLog(all, randomBytes(16).toString("hex"), reserve);
       await log.#anchor(false);
