@@ -6,11 +6,12 @@ import { FileAuditLog } from "../src/audit/file-audit-log.ts";
 import { Keyring } from "../src/crypto/keyring.ts";
 import { createMasterKeyFile } from "../src/crypto/master-key-file.ts";
 import { formatMasterKey } from "../src/crypto/master-key-text.ts";
+import { flush } from "../src/disk/durable.ts";
 import type { SecretName } from "../src/domain/names.ts";
 import type { SlotNumber } from "../src/domain/numbers.ts";
 import { introduceKeys, makeAdminToken } from "../src/first-start.ts";
 import { BUSY_TIMEOUT_MS, connect } from "../src/storage/sqlite/connection.ts";
-import { flushFile, storeFiles } from "../src/storage/sqlite/files.ts";
+import { storeFiles } from "../src/storage/sqlite/files.ts";
 import { mutate } from "../src/storage/sqlite/mutate.ts";
 import { openSqliteStorage } from "../src/storage/sqlite/open.ts";
 import { WriterTables } from "../src/storage/sqlite/writer-tables.ts";
@@ -129,7 +130,7 @@ async function putAll(
   } finally {
     db.close();
   }
-  flushFile(file);
+  flush(file);
 }
 
 function* rangesOf(secrets: number, slots: number): Generator<SealRange> {

@@ -7,15 +7,17 @@ import { dirname, join, relative } from "node:path";
  */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "src/domain": [],
-  "src/storage": ["src/domain"],
-  "src/crypto": ["src/domain"],
-  "src/audit": ["src/domain"],
+  "src/disk": [],
+  "src/storage": ["src/domain", "src/disk"],
+  "src/crypto": ["src/domain", "src/disk"],
+  "src/audit": ["src/domain", "src/disk"],
   "src/core": ["src/domain", "src/storage", "src/crypto", "src/audit"],
   "src/server": ["src/domain", "src/storage", "src/crypto", "src/audit", "src/core", "gen/ts"],
-  "src/offline": ["src/domain", "src/storage", "src/crypto", "src/audit", "src/core"],
+  "src/offline": ["src/domain", "src/disk", "src/storage", "src/crypto", "src/audit", "src/core"],
   "src/cli": [
     "clients/typescript",
     "gen/ts",
+    "src/disk",
     "src/offline",
     "src/serve.ts",
     "src/workers.ts",

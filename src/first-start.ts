@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { makeToken } from "./core/tokens.ts";
 import type { Keyring } from "./crypto/keyring.ts";
 import { hashToken, parseToken, type Token } from "./crypto/tokens.ts";
+import { publish } from "./disk/durable.ts";
+import { isFailedDisk } from "./disk/failed-disk.ts";
 import { ROOT_PRINCIPAL } from "./domain/access.ts";
 import { STORE_KEY_PURPOSES, type StoreKeyPurpose } from "./domain/sealed-record.ts";
 import { messageOf } from "./message-of.ts";
 import { StartError } from "./settings.ts";
-import { isFailedDisk, publish } from "./storage/sqlite/files.ts";
 import type { Storage } from "./storage/storage.ts";
 
 /** Lets the store know the keys that are loaded, and makes the store's own keys where there are none yet. */

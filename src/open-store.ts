@@ -9,13 +9,14 @@ import {
   type MasterKeyProvider,
   systemdProvider,
 } from "./crypto/master-key-providers.ts";
+import { makeFolder } from "./disk/durable.ts";
+import { isFailedDisk } from "./disk/failed-disk.ts";
 import type { StoreKeyPurpose } from "./domain/sealed-record.ts";
 import { introduceKeys, makeAdminToken } from "./first-start.ts";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./message-of.ts";
 import { type Settings, StartError } from "./settings.ts";
 import { openMemoryStorage } from "./storage/memory/memory-storage.ts";
-import { isFailedDisk, makeFolder } from "./storage/sqlite/files.ts";
 import { inspectStore } from "./storage/sqlite/inspect.ts";
 import { FAILED_FLUSH_EXIT_CODE, openSqliteStorage } from "./storage/sqlite/open.ts";
 import { removeRemains, restoreRemains } from "./storage/sqlite/remains.ts";

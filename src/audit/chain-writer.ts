@@ -1,9 +1,10 @@
 import { join } from "node:path";
+import { flush } from "../disk/durable.ts";
+import { isDiskFull, isFailedDisk } from "../disk/failed-disk.ts";
 import { CHAIN_START, Chain, type ChainHead } from "./chain.ts";
-import { flushFolder } from "./flush-folder.ts";
 import { bodyOf, type OwnLine } from "./record-line.ts";
 import type { Reserve } from "./reserve.ts";
-import { type AuditFileSystem, isDiskFull, isFailedDisk, SegmentFile } from "./segment-file.ts";
+import { type AuditFileSystem, SegmentFile } from "./segment-file.ts";
 import { segmentFile } from "./segment-name.ts";
 
 /** One write is at most about so long, so that a piece of the reserve has room for it. */
@@ -131,7 +132,7 @@ export class ChainWriter {
   #flushName(): void {
     const { directory, fs, fatal } = this.#options;
     try {
-      flushFolder(directory, fs);
+      flush(directory, fs);
     } catch (cause) {
       if (isFailedDisk(cause)) fatal(cause);
       throw cause;

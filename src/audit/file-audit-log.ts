@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import * as nodeFs from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
+import { flush, makeFolder } from "../disk/durable.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { NO_REVISION, type Revision } from "../domain/numbers.ts";
 import { AppendBatch } from "./append-batch.ts";
 import type { AuditAnchor, AuditLog, AuditRecord, AuditState } from "./audit-log.ts";
 import { chainKey } from "./chain.ts";
 import { ChainWriter } from "./chain-writer.ts";
-import { flushFolder, flushNameOf } from "./flush-folder.ts";
 import { bodiesOf } from "./record-line.ts";
 import { Reserve } from "./reserve.ts";
 import { findExpired } from "./retention.ts";
@@ -92,9 +92,9 @@ export class FileAuditLog implements AuditLog {
       ...options,
     };
     try {
-      const made = await mkdir(all.directory, { recursive: true, mode: 0o700 });
       // Whoever began the log there made its folder's name durable before the first file.
-      if ((await listSegments(all.directory)).size === 0) flushNameOf(all.directory, made);
+      if (!nodeFs.existsSync(all.directory) || (await listSegments(all.directory)).size === 0)
+        makeFolder(all.directory);
       const reserve = new Reserve(all.directory, all.reserveBytes, all.fs);
       const log = new FileAuditLog(all, randomBytes(16).toString("hex"), reserve);
       await log.#anchor(false);
@@ -146,7 +146,7 @@ export class FileAuditLog implements AuditLog {
     // From the oldest on: wherever it is cut, what is left begins with a file that the record allows to be first.
     const files = expired.flatMap((each) => each.files);
     for (const { path } of files) await rm(path, { force: true });
-    flushFolder(directory);
+    flush(directory);
     return files.length;
   }
 

@@ -1,4 +1,5 @@
 import type * as nodeFs from "node:fs";
+import { isDiskFull } from "../disk/failed-disk.ts";
 
 /** The calls to the file system that the log's writer makes; a test puts failing ones in their place. */
 export type AuditFileSystem = Pick<
@@ -13,17 +14,6 @@ export type AuditFileSystem = Pick<
   | "unlinkSync"
   | "fdatasync"
 >;
-
-/** No room on the disk, or in the user's quota. */
-export function isDiskFull(cause: unknown): boolean {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
-  return code === "ENOSPC" || code === "EDQUOT";
-}
-
-/** No room, or the disk itself failed: what was to be flushed may be lost (D5). */
-export function isFailedDisk(cause: unknown): boolean {
-  return isDiskFull(cause) || (cause as NodeJS.ErrnoException | undefined)?.code === "EIO";
-}
 
 /**
  * A segment that is being written. It may have room of its own behind its content: a piece of the reserve,

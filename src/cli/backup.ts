@@ -3,7 +3,7 @@ import { link, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
 import type { CreateBackupResponse } from "../../gen/ts/secretslots/v1/admin_service_pb.ts";
-import { syncDirectory } from "../offline/sync-directory.ts";
+import { flushNameOf } from "../disk/durable.ts";
 import { VERSION } from "../version.ts";
 import { collect } from "./arguments.ts";
 import { CliError, EXIT } from "./exit-codes.ts";
@@ -141,7 +141,7 @@ async function writeNewFile(
     if (replace) await rename(draft, path);
     else await link(draft, path).catch((error) => Promise.reject(alreadyThere(path, error)));
     // A power cut must not take a backup that was said to be there.
-    await syncDirectory(dirname(path));
+    flushNameOf(path);
     return size;
   } finally {
     await rm(draft, { force: true });

@@ -2,17 +2,14 @@ import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   fsyncSync,
-  linkSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname } from "node:path";
+import { publish } from "../disk/durable.ts";
 import { SlotsError } from "../domain/errors.ts";
 import { MasterKey } from "./master-key.ts";
 import { formatMasterKey, parseMasterKeys } from "./master-key-text.ts";
@@ -78,8 +75,7 @@ export function createMasterKeyFile(path: string): MasterKey {
     } finally {
       closeSync(file);
     }
-    name(draft, path);
-    syncDirectory(dirname(path));
+    publish(draft, path);
     return key;
   } catch (cause) {
     throw new SlotsError("KEY_NOT_LOADED", `master key file ${path} can't be made: ${reason(cause)}`, {
@@ -87,27 +83,6 @@ export function createMasterKeyFile(path: string): MasterKey {
     });
   } finally {
     rmSync(draft, { force: true });
-  }
-}
-
-/** Gives a finished draft its name, unless there is such a file already. */
-function name(draft: string, path: string): void {
-  try {
-    linkSync(draft, path);
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? "";
-    // Some file systems have no links.
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(code) || existsSync(path)) throw cause;
-    renameSync(draft, path);
-  }
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
   }
 }
 

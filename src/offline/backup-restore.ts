@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "../disk/durable.ts";
 import { SlotsError } from "../domain/errors.ts";
-import { makeFolder } from "../storage/sqlite/files.ts";
 import { restoreRemains } from "../storage/sqlite/remains.ts";
 import { restoreStoreFile } from "../storage/sqlite/restore.ts";
 import { type BackupReport, checkStore, type VerifyBackup } from "./backup-check.ts";

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { open, readFile, rename, rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { MasterKey } from "../crypto/master-key.ts";
 import { createMasterKeyFile, readMasterKeyFile } from "../crypto/master-key-file.ts";
 import { formatMasterKey } from "../crypto/master-key-text.ts";
-import { syncDirectory } from "./sync-directory.ts";
+import { flushNameOf } from "../disk/durable.ts";
 
 /** Adds a new key to a key file, after those it has; makes the file when it isn't there. Returns the key's id. */
 export async function generateMasterKey(path: string): Promise<string> {
@@ -21,7 +21,7 @@ export async function generateMasterKey(path: string): Promise<string> {
   try {
     await writeSynced(draft, text);
     await rename(draft, file);
-    await syncDirectory(dirname(file));
+    flushNameOf(file);
   } finally {
     await rm(draft, { force: true });
   }

@@ -1,8 +1,9 @@
 import { closeSync, openSync, rmSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { flush, flushNameOf } from "../../disk/durable.ts";
 import { SlotsError } from "../../domain/errors.ts";
 import type { Head } from "../records.ts";
-import { flushDirectoryOf, flushFile, sizeOf } from "./files.ts";
+import { sizeOf } from "./files.ts";
 
 const PROGRESS_MS = 200;
 
@@ -25,8 +26,8 @@ export async function backUp(
   const timer = setInterval(() => progress(Math.min(sizeOf(copy) ?? 0, total), total), PROGRESS_MS);
   try {
     const head = await runThread(file, copy);
-    flushFile(copy);
-    flushDirectoryOf(copy);
+    flush(copy);
+    flushNameOf(copy);
     progress(total, total);
     return head;
   } catch (error) {

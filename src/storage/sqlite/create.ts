@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
+import { flush, publish } from "../../disk/durable.ts";
 import { NO_REVISION } from "../../domain/numbers.ts";
 import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure } from "./connection.ts";
-import { flushFile, publish } from "./files.ts";
 import { headSum } from "./head-row.ts";
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
@@ -26,7 +26,7 @@ export function createStore(file: string): void {
     } finally {
       db.close();
     }
-    flushFile(draft);
+    flush(draft);
     try {
       publish(draft, file);
     } catch (error) {

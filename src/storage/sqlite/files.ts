@@ -1,5 +1,5 @@
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { statSync } from "node:fs";
+import { join } from "node:path";
 
 export interface StoreFiles {
   readonly file: string;
@@ -32,58 +32,4 @@ export function watchIdentity(files: readonly string[]): () => string | undefine
   };
   const known = files.map((file) => ({ file, was: identity(file) }));
   return () => known.find(({ file, was }) => identity(file) !== was)?.file;
-}
-
-export function flushFile(file: string): void {
-  const fd = openSync(file, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Gives a finished draft its name, durably. Throws EEXIST where there is such a file already. */
-export function publish(draft: string, file: string): void {
-  try {
-    linkSync(draft, file);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : undefined;
-    // Some file systems have no links; there, a second one that does the same at the same moment would win.
-    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(String(code)) || sizeOf(file) !== undefined) {
-      throw error;
-    }
-    renameSync(draft, file);
-  }
-  flushDirectoryOf(file);
-}
-
-/** Whether a disk failed or was full, so that what was to be flushed may be lost: never to be taken for anything else (D5). */
-export function isFailedDisk(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return ["EIO", "ENOSPC", "EDQUOT"].includes(String(code));
-}
-
-/**
- * Makes a folder where there is none, for its owner alone. Its name is then durable, and that of each folder above it:
- * a store is no more durable than those (D1). So are names that were there before, for whoever made them may have been
- * killed before they were flushed.
- */
-export function makeFolder(folder: string): void {
-  const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
-  let ours = made !== undefined;
-  for (let each = resolve(folder); each !== dirname(each); each = dirname(each)) {
-    try {
-      flushDirectoryOf(each);
-    } catch (error) {
-      // Made by somebody else, in a folder that this user may not read: then it is theirs to keep.
-      if (ours || isFailedDisk(error)) throw error;
-    }
-    if (made !== undefined && each === resolve(made)) ours = false;
-  }
-}
-
-/** Makes a file's name as durable as its content (D1). */
-export function flushDirectoryOf(file: string): void {
-  flushFile(dirname(file));
 }

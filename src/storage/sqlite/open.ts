@@ -1,8 +1,9 @@
+import { flush, flushNameOf, makeFolder } from "../../disk/durable.ts";
 import { StorageOpenError } from "../open-error.ts";
 import { hangBell } from "./bell.ts";
 import { assertDurable, BUSY_TIMEOUT_MS, type Connection, configure, connect } from "./connection.ts";
 import { createStore, migrate } from "./create.ts";
-import { flushDirectoryOf, flushFile, makeFolder, type StoreFiles, sizeOf, storeFiles } from "./files.ts";
+import { type StoreFiles, sizeOf, storeFiles } from "./files.ts";
 import { inspectStore, openError } from "./inspect.ts";
 import { Reader } from "./reader.ts";
 import { type Pipe, RemoteChannel } from "./remote-channel.ts";
@@ -91,8 +92,8 @@ function connectForReading(file: string, busyTimeoutMs: number): Connection {
  * lives until that is flushed.
  */
 function settle({ file, walFile }: StoreFiles): void {
-  if (sizeOf(walFile) !== undefined) flushFile(walFile);
-  flushDirectoryOf(file);
+  if (sizeOf(walFile) !== undefined) flush(walFile);
+  flushNameOf(file);
 }
 
 function endProcess(reason: string): void {

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, constants, copyFileSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
+import { flush, makeFolder, publish } from "../../disk/durable.ts";
 import { StorageOpenError } from "../open-error.ts";
 import type { Head } from "../records.ts";
 import { configure } from "./connection.ts";
-import { flushFile, makeFolder, publish, sizeOf, storeFiles } from "./files.ts";
+import { sizeOf, storeFiles } from "./files.ts";
 import { inspectFile, openError } from "./inspect.ts";
 import { WriterTables } from "./writer-tables.ts";
 
@@ -33,7 +34,7 @@ export function restoreStoreFile(backupFile: string, dataDir: string): RestoredS
     const { storeId } = inspectFile(draft, size, 0);
     const epoch = startNewEpoch(draft);
     const { head } = inspectFile(draft, size, 0);
-    flushFile(draft);
+    flush(draft);
     publish(draft, file);
     return { storeId, head: { ...head, epoch } };
   } catch (error) {

@@ -149,7 +149,7 @@ export const MOMENTS: readonly Moment[] = [
     "the master key is made and not named",
     1,
     "crypto/master-key-file.ts",
-    "    name(draft, path);",
+    "    publish(draft, path);",
   ),
   before(
     "first start",
@@ -303,7 +303,7 @@ export const MOMENTS: readonly Moment[] = [
     "backup restore",
     "a restored store is named",
     1,
-    "storage/sqlite/files.ts",
+    "disk/durable.ts",
     "    linkSync(draft, file);",
   ),
   after(

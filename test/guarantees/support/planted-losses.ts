@@ -1,6 +1,6 @@
 import type { SourceEdit } from "./edited-sources.ts";
 
-const FILES = "storage/sqlite/files.ts";
+const FILES = "disk/durable.ts";
 
 /**
  * What makes a program lose what it told, or die where it could have. The tests that look for losses must find these;
@@ -17,13 +17,15 @@ export const PLANTED = {
   ],
   "names not flushed": [
     { file: FILES, find: "  let ours = made !== undefined;", replace: "  return; let ours = false;" },
-    { file: "cli/backup.ts", find: "    await syncDirectory(dirname(path));", replace: "" },
+    { file: "cli/backup.ts", find: "    flushNameOf(path);", replace: "" },
   ],
-  "only new names flushed": [FILES, "audit/flush-folder.ts"].map((file) => ({
-    file,
-    find: "    if (made !== undefined && each === resolve(made)) ours = false;",
-    replace: "    if (made === undefined || each === resolve(made)) return;",
-  })),
+  "only new names flushed": [
+    {
+      file: FILES,
+      find: "    if (made !== undefined && each === resolve(made)) ours = false;",
+      replace: "    if (made === undefined || each === resolve(made)) return;",
+    },
+  ],
   "killed when the folders are made": [
     {
       file: FILES,
