@@ -29,13 +29,14 @@ try {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const exited = new Promise<number | null>((resolve) => server.once("exit", resolve));
   try {
     const address = await new Promise<string>((resolve, reject) => {
       server.stdout.on("data", (chunk: Buffer) => {
         const match = /^listening on (\S+)$/m.exec(chunk.toString());
         if (match?.[1] !== undefined) resolve(match[1]);
       });
-      server.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+      void exited.then((code) => reject(new Error(`the server ended with ${code}`)));
     });
     run(slots, ["--address", address, "put", "app/db", "--slot", "0"], "from the package");
     const value = run(slots, ["--address", address, "get", "app/db"]);
@@ -43,7 +44,7 @@ try {
     console.log(`package: ${archive} installs, starts, puts and gets (${installed.length} packages)`);
   } finally {
     server.kill("SIGTERM");
-    await new Promise((resolve) => server.once("exit", resolve));
+    await exited;
   }
   readFileSync(join(folder, "data/store.db"));
 } finally {
