@@ -299,13 +299,7 @@ export const MOMENTS: readonly Moment[] = [
     RESTORE,
     "    publish(draft, file);",
   ),
-  after(
-    "backup restore",
-    "a restored store is named",
-    1,
-    "disk/durable.ts",
-    "    linkSync(draft, file);",
-  ),
+  after("backup restore", "a restored store is named", 1, "disk/durable.ts", "    linkSync(draft, file);"),
   after(
     "backup restore",
     "a restored store is named and its name is safe",
