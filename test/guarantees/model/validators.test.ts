@@ -453,6 +453,18 @@ const CASES: readonly (readonly [Promised, string, good: () => Script, bad: () =
     () => exists().applied(1n, ZERO, { ms: 5_000 }).settledClient(1_000, 6_000, { downMs: 1_500 }),
     () => exists().applied(1n, ZERO, { ms: 5_000 }).settledClient(1_000, 6_000),
   ],
+  [
+    "W6",
+    "a client that was back too late",
+    // Nothing had been heard before.
+    () => exists().applied(1n, ZERO, { ms: 11_000 }).settledClient(1_000, 12_000, { downMs: 1_500 }),
+    () =>
+      exists()
+        .applied(1n, ZERO, { ms: 500 })
+        .put(5n, "five", 2n)
+        .applied(2n, BOTH, { ms: 11_000 })
+        .settledClient(1_000, 12_000, { downMs: 1_500 }),
+  ],
 ];
 
 const of = (revision: bigint) => ({ epoch: "e1", revision });

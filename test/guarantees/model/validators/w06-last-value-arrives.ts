@@ -4,8 +4,10 @@ import { type Stream, streamsOf } from "../streams.ts";
 import { behind, clientBehind, lastShown } from "./caught-up.ts";
 
 const PROMISED_MS = 1_000;
-/** From the last attempt of a client of ours that failed: within 5 s it tries again, whatever it waited for before. */
+/** From the last attempt of a client of ours that failed: within 5 s it tries again, if it has ever heard a server. */
 const CLIENT_BACK_MS = 6_000;
+/** One that never has waits for up to 10 s. */
+const NEW_CLIENT_BACK_MS = 11_000;
 
 /**
  * W6: when writes stop, every connected authorised watcher comes to have the last state, within 1 s of that or of being
@@ -53,6 +55,10 @@ function clientLate(history: readonly Entry[], client: Following, settled: Settl
   const from = Math.max(settled.quietMs, client.ms);
   const backFrom = client.downMs ?? Number.NEGATIVE_INFINITY;
   if (!tookTooLong(history, { from, to, promisedMs: PROMISED_MS })) return undefined;
-  if (!tookTooLong(history, { from: backFrom, to, promisedMs: CLIENT_BACK_MS })) return undefined;
+  const heard = history.some(
+    (entry) => entry.type === "applied" && entry.handle === client.handle && entry.ms < backFrom,
+  );
+  const promisedMs = heard ? CLIENT_BACK_MS : NEW_CLIENT_BACK_MS;
+  if (!tookTooLong(history, { from: backFrom, to, promisedMs })) return undefined;
   return `the last state came ${Math.round(to - from)} ms after the last write`;
 }
