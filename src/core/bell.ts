@@ -111,7 +111,7 @@ export class Subscription implements Alarm {
  */
 export class Bell {
   readonly alarms: Alarms;
-  readonly #sync: () => Head;
+  readonly #sync: () => Head | undefined;
   readonly #byName = new Map<string, Set<Subscription>>();
   readonly #all = new Set<Subscription>();
   /** By connection, the next one first; of each, who was due first. Whoever rings again stays in its place. */
@@ -122,8 +122,8 @@ export class Bell {
   #called = false;
   #besideUntil = 0;
 
-  /** `sync`: where the store stands now. */
-  constructor(alarms: Alarms, sync: () => Head) {
+  /** `sync`: where the store stands now, if that can be read; must not throw. */
+  constructor(alarms: Alarms, sync: () => Head | undefined) {
     this.alarms = alarms;
     this.#sync = sync;
   }
@@ -194,7 +194,7 @@ export class Bell {
       subscription.queued = false;
       subscription.rearm();
     }
-    const head = this.#look();
+    const head = this.#sync();
     for (const subscription of woken) subscription.wake(head);
     this.#waking = this.#toWake.size > 0;
     if (this.#waking) setImmediate(() => this.#wakeSome());
@@ -223,14 +223,5 @@ export class Bell {
     if (this.#called) this.#besideUntil = now + BESIDE_MS;
     this.#called = false;
     return now < this.#besideUntil ? WOKEN_BESIDE_CALLS : WOKEN_A_TURN;
-  }
-
-  /** What can't be read is told to each stream by its own look. */
-  #look(): Head | undefined {
-    try {
-      return this.#sync();
-    } catch {
-      return undefined;
-    }
   }
 }

@@ -77,10 +77,10 @@ export class Core {
     this.steadyNow = options.steadyNow;
     this.progressMs = options.progressMs;
     this.version = options.version;
-    this.bell = new Bell(this.alarms, () => this.opened.sync());
+    this.bell = new Bell(this.alarms, () => this.opened.trySync());
     this.events = new StateEvents(this.opened);
     this.opened.onChanged((names) => this.bell.ring(names));
-    this.#stopListening = this.storage.onCommit(() => this.#follow());
+    this.#stopListening = this.storage.onCommit(() => this.opened.trySync());
   }
 
   sessionOf(call: Call): Session {
@@ -90,13 +90,6 @@ export class Core {
   /** The random id of the commit that made this revision; zeros for revision 0. */
   commitIdAt(revision: Revision): Uint8Array {
     return this.opened.commitIdAt(revision) ?? NO_COMMIT;
-  }
-
-  /** Nobody waits for it here: what can't be read is told to each call by its own look, and ends no process (S6). */
-  #follow(): void {
-    try {
-      this.opened.sync();
-    } catch {}
   }
 
   close(): void {

@@ -118,6 +118,18 @@ export class OpenedSecrets {
     return head;
   }
 
+  /**
+   * The same for who has nobody to tell of a failure: undefined then. What can't be read is told to each call and stream by
+   * its own look, and ends no process (S6).
+   */
+  trySync(): Head | undefined {
+    try {
+      return this.sync();
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The state at `head`, which `sync` gave in this call, or at a later one. */
   current(name: SecretName, known = this.sync()): CurrentState {
     const latest = this.#latest;

@@ -113,12 +113,14 @@ export function unaryRpcs<S extends DescService>(service: S, handlers: Handlers<
     });
 }
 
+/** `rpcs`: what `unaryRpcs` made of them. */
 export function serviceImplementation<S extends DescService>(
   service: S,
   handlers: Handlers<S>,
+  rpcs: readonly UnaryRpc[],
   gate: Gate,
 ): UntypedServiceImplementation {
-  const unary = new Map(unaryRpcs(service, handlers).map((each) => [each.rpc as string, each]));
+  const unary = new Map(rpcs.map((each) => [each.rpc as string, each]));
   return Object.fromEntries(
     service.methods.map((method) => {
       const answered = unary.get(method.name);

@@ -167,11 +167,12 @@ export class SlotsServer {
     service: S,
     handlers: Handlers<S>,
   ): readonly UnaryRpc[] {
+    const unary = unaryRpcs(service, handlers);
     this.#server.addService(
       serviceDefinition(service),
-      serviceImplementation(service, handlers, this.#gate()),
+      serviceImplementation(service, handlers, unary, this.#gate()),
     );
-    return unaryRpcs(service, handlers);
+    return unary;
   }
 
   #gate(): Gate {

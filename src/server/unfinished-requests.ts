@@ -46,8 +46,13 @@ export class UnfinishedRequests {
   /** Holds for what a stream brings that somebody else reads. */
   follow(stream: ServerHttp2Stream): void {
     let bytes = FIRST_WINDOW_BYTES;
-    // Clients take this code for RESOURCE_EXHAUSTED.
-    const request = { refuse: () => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM) };
+    const request = {
+      refuse: () => {
+        end();
+        // Clients take this code for RESOURCE_EXHAUSTED.
+        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      },
+    };
     const count = (chunk: Buffer) => {
       bytes += chunk.length + PIECE_BYTES;
       this.hold(request, bytes);

@@ -176,7 +176,7 @@ export class DirectCalls implements DirectCallEvents {
 
   #answer(calls: readonly DirectCall[]): void {
     const { gate, opened, log } = this.#options;
-    const head = orUndefined(() => opened.sync());
+    const head = opened.trySync();
     let answers: Answers | undefined;
     for (const call of calls) {
       const message = this.#messageOf(call);
@@ -344,13 +344,4 @@ function tooLarge(bytes: number, max: number): GrpcStatus {
 
 function protocolError(code: status, details: string): GrpcStatus {
   return { code, details, metadata: new Metadata() };
-}
-
-/** A store that can't be asked is told to each call by its own look. */
-function orUndefined<T>(ask: () => T): T | undefined {
-  try {
-    return ask();
-  } catch {
-    return undefined;
-  }
 }
