@@ -4,10 +4,11 @@ import {
   WatchSecretRequestSchema,
   WatchSecretResponseSchema,
 } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { memoryOf } from "../test/support/processes.ts";
 import { Wire } from "../test/support/wire.ts";
 import { callsAtFixedTimes, p99 } from "./callers.ts";
 import { now } from "./clock.ts";
-import { cpuOf, memoryOf, startNode } from "./process.ts";
+import { cpuOf, startNode } from "./process.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
 import { ratio, spread } from "./statistics.ts";
@@ -37,7 +38,7 @@ export const fanOut: Scenario = {
 
     const shape = { connections, streams: STREAMS_A_CONNECTION, least: VALUE.length };
     const request = toBinary(WatchSecretRequestSchema, create(WatchSecretRequestSchema, { name: NAME }));
-    const empty = memoryOf(server.child.pid);
+    const empty = memoryOf(server.pid);
     const ours = await Watchers.open({
       ...shape,
       address: server.address,
@@ -45,7 +46,7 @@ export const fanOut: Scenario = {
       message: Buffer.from(request).toString("base64"),
       token: server.adminToken,
     });
-    const perWatch = (memoryOf(server.child.pid) - empty) / watchers / 1024;
+    const perWatch = (memoryOf(server.pid) - empty) / watchers / 1024;
     const theirs = await Watchers.open({
       ...shape,
       address: bare.address,

@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { childrenOf } from "../test/support/processes.ts";
 import { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { Callers } from "./callers.ts";
-import { childrenOf } from "./process.ts";
 import type { Figure, Plan } from "./scenario.ts";
 import { percentile, spread } from "./statistics.ts";
 
@@ -80,7 +80,7 @@ async function commitsPerFlush(plan: Plan, callers: number, log: string): Promis
     under: [...["strace", "--seccomp-bpf", "-f", "-qq", "-ttt", "-e", "trace=fsync,fdatasync", "-o", log]],
   });
   // What strace runs: strace would leave it behind.
-  const [pid] = childrenOf(server.child.pid);
+  const [pid] = childrenOf(server.pid);
   let ended = false;
   const end = () => {
     if (!ended && pid !== undefined) process.kill(pid, "SIGKILL");

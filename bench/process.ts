@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { memoryOf } from "../test/support/processes.ts";
 import { NODE, NODE_SETTINGS } from "../test/support/server-process.ts";
 
 /** A program under measurement that says `listening on ADDRESS` when it is ready. */
@@ -11,11 +12,6 @@ export interface Program {
   /** Resident memory, bytes. */
   memory(): number;
   stop(): Promise<void>;
-}
-
-/** Resident memory of a process, bytes. */
-export function memoryOf(pid: number | undefined): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
 
 /** Makes `peakMemoryOf` begin anew. */
@@ -31,11 +27,6 @@ export function peakMemoryOf(pid: number | undefined): number {
 /** Memory of a process with its share of what others hold, too (PSS): those of several add up. Bytes. */
 export function shareOfMemoryOf(pid: number | undefined): number {
   return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]) * 1024;
-}
-
-/** Those that it started. */
-export function childrenOf(pid: number | undefined): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
 /** Processor time that a process has used so far, all its threads together, milliseconds. */
@@ -84,7 +75,7 @@ export async function start(
     address,
     child,
     cpu: () => cpuOf(child.pid),
-    memory: () => memoryOf(child.pid),
+    memory: () => memoryOf(child.pid ?? 0),
     stop: () => {
       child.kill("SIGKILL");
       return ended;

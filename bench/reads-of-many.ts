@@ -1,10 +1,11 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetSecretRequestSchema, SecretService } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { memoryOf } from "../test/support/processes.ts";
 import type { ServerProcess } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
 import { hasH2load, load } from "./h2load.ts";
 import { nameAt } from "./large-store.ts";
-import { cpuOf, memoryOf } from "./process.ts";
+import { cpuOf } from "./process.ts";
 import { type ReadingResult, readNames } from "./random-reads.ts";
 import type { Figure, Plan } from "./scenario.ts";
 import { startServer } from "./server.ts";
@@ -105,7 +106,7 @@ async function random(
   for (let [asked, tries] = [0, 0]; asked < kept && tries < 2 * plan.rounds; tries++) {
     asked += (await read(many, secrets, plan.seconds)).took.length;
   }
-  const memory = memoryOf(many.child.pid) / 2 ** 20;
+  const memory = memoryOf(many.pid) / 2 ** 20;
   const of = (pick: (round: (typeof rounds)[number]) => number) => spread(rounds.map(pick));
   return [
     {

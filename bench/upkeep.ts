@@ -4,9 +4,10 @@ import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AdminService } from "../gen/ts/secretslots/v1/admin_service_pb.ts";
 import { generateMasterKey } from "../src/offline/generate-master-key.ts";
+import { memoryOf } from "../test/support/processes.ts";
 import { NODE, type ServerProcess, SLOTS } from "../test/support/server-process.ts";
 import { Wire } from "../test/support/wire.ts";
-import { forgetPeakOf, memoryOf, peakMemoryOf } from "./process.ts";
+import { forgetPeakOf, peakMemoryOf } from "./process.ts";
 import { readNames } from "./random-reads.ts";
 import type { Figure, Plan } from "./scenario.ts";
 import { startServer } from "./server.ts";
@@ -28,7 +29,7 @@ export async function upkeep(
     name,
     () => new Promise((end) => setTimeout(end, plan.seconds * 1000)),
   );
-  const { pid } = server.child;
+  const { pid } = server;
   const memory = { calm: memoryOf(pid), rotation: 0, backup: 0 };
   forgetPeakOf(pid);
   const rotation = await whileRead(server, name, () => rotate(server, keyId, plan.rounds * plan.seconds));

@@ -1,8 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { GetSecretRequestSchema } from "../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { childrenOf } from "../test/support/processes.ts";
 import { Wire } from "../test/support/wire.ts";
 import { hasH2load, load } from "./h2load.ts";
-import { childrenOf, shareOfMemoryOf } from "./process.ts";
+import { shareOfMemoryOf } from "./process.ts";
 import { DEFAULTS } from "./reads-of-many.ts";
 import type { Figure, Plan, Scenario } from "./scenario.ts";
 import { endServer, startServer } from "./server.ts";
@@ -17,7 +18,7 @@ export const workers: Scenario = {
   run: async (plan: Plan): Promise<readonly Figure[]> => {
     const server = await startServer(plan, { args: ["--workers", String(WORKERS), ...DEFAULTS] });
     const { address, adminToken: token } = server;
-    const holder = server.child.pid;
+    const holder = server.pid;
     const workerPids = childrenOf(holder);
     if (workerPids.length !== WORKERS) throw new Error(`${workerPids.length} workers are running`);
     const memory = () => ({

@@ -1,18 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { SecretService } from "../../gen/ts/secretslots/v1/secret_service_pb.ts";
+import { childrenOf } from "../support/processes.ts";
 import { ServerProcess } from "../support/server-process.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { failure, text, Wire, WireError } from "../support/wire.ts";
 
-/** The processes that it has started and that live. */
-function workersOf({ child: { pid } }: ServerProcess): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  return children === "" ? [] : children.split(" ").map(Number);
-}
+const workersOf = ({ pid }: ServerProcess) => childrenOf(pid);
 
 /** One server of several processes. Connections go to them in turn, so a few callers reach all of them. */
 describe("serve --workers", () => {

@@ -1,9 +1,13 @@
 import { readFileSync } from "node:fs";
 
+/** The processes that it has started and that live. */
+export function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+}
+
 /** Process ids of a server and its workers. */
 function treeOf(pid: number): readonly number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-  return [pid, ...children.filter((each) => each !== "").flatMap((each) => treeOf(Number(each)))];
+  return [pid, ...childrenOf(pid).flatMap(treeOf)];
 }
 
 /** Bytes of memory that a server and its workers hold. */
